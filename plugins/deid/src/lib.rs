@@ -1,0 +1,1 @@
+//! De-identifies FHIR resources by rules in Microsoft's anonymizer configuration format.

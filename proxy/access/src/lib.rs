@@ -1,0 +1,1 @@
+//! Who may do what: the caller, and what a route lets through.

@@ -1,0 +1,12 @@
+//! JSON over bytes. The bytes are the truth: what nothing asks to change keeps its number text, member
+//! order, escapes and spacing.
+//!
+//! Two readers for two jobs. The *scanner* is resumable: it takes a stream in any cuts and holds no more
+//! than a stack and one bounded token. The *rewriter* takes one whole value (a resource) and copies spans.
+
+mod error;
+
+pub use error::{Error, ErrorKind};
+
+/// Objects and arrays may nest this deep, counting the outermost as one (design §6).
+pub const MAX_DEPTH: usize = 64;

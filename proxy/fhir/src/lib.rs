@@ -1,0 +1,7 @@
+//! FHIR R4 protocol knowledge: interactions, Bundles, outcomes, and JSON over bytes.
+//!
+//! No I/O and no async: the same code runs in the proxy and, through the SDK, inside plugins.
+
+#![forbid(unsafe_code)]
+
+pub mod json;

@@ -1,0 +1,2 @@
+//! The fireguard binary.
+fn main() {}

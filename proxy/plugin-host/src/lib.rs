@@ -1,0 +1,1 @@
+//! The wasmtime host of Fireguard plugins: engine, phases, capabilities, limits.

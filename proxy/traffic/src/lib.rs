@@ -1,0 +1,1 @@
+//! The HTTP machinery: header hygiene, upstream connections, retry, rate limits.

@@ -1,0 +1,1 @@
+//! Suites live in sibling folders; this crate only names them.

@@ -1,0 +1,1 @@
+//! Harnesses for tests: real HAPI, a fault-injecting FHIR stand-in, clients.
