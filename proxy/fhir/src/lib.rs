@@ -4,4 +4,6 @@
 
 #![forbid(unsafe_code)]
 
+pub mod base;
 pub mod json;
+pub mod urls;

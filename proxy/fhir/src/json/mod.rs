@@ -5,8 +5,12 @@
 //! than a stack and one bounded token. The *rewriter* takes one whole value (a resource) and copies spans.
 
 mod error;
+mod escape;
+mod plain;
+pub mod scan;
 
 pub use error::{Error, ErrorKind};
+pub use escape::{unescape, write_escaped, write_string};
 
 /// Objects and arrays may nest this deep, counting the outermost as one (design §6).
 pub const MAX_DEPTH: usize = 64;

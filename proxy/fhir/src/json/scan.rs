@@ -1,0 +1,423 @@
+//! The resumable scanner: validates a JSON stream fed in any cuts and tells a [`Sink`] where it is.
+//!
+//! Its whole memory is a stack of [`MAX_DEPTH`] states and one bounded token (a member name, or a string
+//! value the sink asked for). Every other byte is handed on at once.
+
+use super::plain::{Utf8, plain_len};
+use super::{Error, ErrorKind, MAX_DEPTH, unescape};
+
+/// A member name may be this long, in bytes as written.
+const MAX_KEY: usize = 256;
+/// A string value a sink asked for is held up to this many bytes as written.
+pub const MAX_TEXT: usize = 8 * 1024;
+/// An object may have this many members when duplicates are looked for.
+const MAX_MEMBERS: usize = 1024;
+
+/// What a sink wants to know about a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interest {
+    /// Nothing: its bytes are copied.
+    None,
+    /// The text, when the value is a string.
+    Text,
+    /// Where it begins and where it ends, when it is an object or an array.
+    Extent,
+}
+
+/// What the scanner drives. A state is the sink's own notion of a place in the document.
+pub trait Sink {
+    /// The place of a value, as the sink tells places apart.
+    type State: Copy;
+
+    /// The state of a member's value; `key` is decoded.
+    fn member(&mut self, parent: Self::State, key: &[u8]) -> Self::State;
+    /// The state of an array's element.
+    fn element(&mut self, parent: Self::State) -> Self::State;
+    /// What to tell about a value in this state.
+    fn interest(&self, state: Self::State) -> Interest;
+    /// Bytes that pass as they are, in order.
+    fn copy(&mut self, bytes: &[u8]);
+    /// A string value without its quotes, as written. Nothing of it has been copied: the sink emits what
+    /// takes its place. Not `complete`: it is longer than [`MAX_TEXT`] and its rest will be copied.
+    fn text(&mut self, state: Self::State, raw: &[u8], complete: bool);
+    /// A value of interest begins; its first byte is copied next.
+    fn begin(&mut self, state: Self::State);
+    /// A value of interest has ended; its last byte was copied.
+    fn end(&mut self, state: Self::State);
+}
+
+/// Where in the grammar the next byte stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Value,
+    FirstElement,
+    FirstKey,
+    NextKey,
+    Colon,
+    AfterValue,
+    Key,
+    Text,
+    Plain,
+    Number(Number),
+    Literal(&'static [u8], u8),
+    Done,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Number {
+    Minus,
+    Zero,
+    Integer,
+    Dot,
+    Fraction,
+    E,
+    ESign,
+    Exponent,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Escape {
+    None,
+    Backslash,
+    /// This many hexadecimal digits are still to come.
+    Hex(u8),
+}
+
+struct Frame<S> {
+    object: bool,
+    state: S,
+    /// Where this object's member names start in `Scanner::names`.
+    names: usize,
+}
+
+/// See the module's text.
+pub struct Scanner<S> {
+    mode: Mode,
+    escape: Escape,
+    stack: Vec<Frame<S>>,
+    /// The state of the value that begins next or is being read.
+    state: S,
+    token: Vec<u8>,
+    utf8: Utf8,
+    offset: u64,
+    strict: bool,
+    /// Hashes of the member names of every open object.
+    names: Vec<u64>,
+}
+
+/// A position in the chunk at hand: bytes `from..at` were read and not yet given to the sink.
+struct Cursor {
+    at: usize,
+    from: usize,
+}
+
+impl<S: Copy> Scanner<S> {
+    /// A scanner at the start of a document whose outermost value is in state `root`. Duplicate members
+    /// are looked for only if `strict`: in what a client sends, not in what the server serialised.
+    pub fn new(root: S, strict: bool) -> Self {
+        Self {
+            mode: Mode::Value,
+            escape: Escape::None,
+            stack: Vec::with_capacity(16),
+            state: root,
+            token: Vec::new(),
+            utf8: Utf8::default(),
+            offset: 0,
+            strict,
+            names: Vec::new(),
+        }
+    }
+
+    /// Takes the next bytes of the document.
+    ///
+    /// # Errors
+    /// The first fault. The scanner is of no use afterwards; what the sink got before it stands.
+    pub fn feed<K: Sink<State = S>>(&mut self, chunk: &[u8], sink: &mut K) -> Result<(), Error> {
+        self.utf8.feed(chunk).map_err(|at| self.fault(ErrorKind::Encoding, at))?;
+        let mut cursor = Cursor { at: 0, from: 0 };
+        while cursor.at < chunk.len() {
+            match self.mode {
+                Mode::Key => self.key(chunk, &mut cursor, sink)?,
+                Mode::Text => self.text(chunk, &mut cursor, sink)?,
+                Mode::Plain => {
+                    if self.string(chunk, &mut cursor.at)? {
+                        self.ended();
+                    }
+                }
+                Mode::Number(number) => self.number(number, chunk, &mut cursor.at)?,
+                Mode::Literal(word, done) => {
+                    if chunk[cursor.at] != word[usize::from(done)] {
+                        return Err(self.fault(ErrorKind::Syntax, cursor.at));
+                    }
+                    cursor.at += 1;
+                    self.mode = Mode::Literal(word, done + 1);
+                    if usize::from(done) + 1 == word.len() {
+                        self.ended();
+                    }
+                }
+                _ => match chunk[cursor.at] {
+                    b' ' | b'\t' | b'\n' | b'\r' => cursor.at += 1,
+                    byte => self.structure(byte, chunk, &mut cursor, sink)?,
+                },
+            }
+        }
+        if cursor.from < chunk.len() {
+            sink.copy(&chunk[cursor.from..]);
+        }
+        self.offset += chunk.len() as u64;
+        Ok(())
+    }
+
+    /// Says that the document is over.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Truncated`] if it was not complete.
+    pub fn finish(&self) -> Result<(), Error> {
+        use Number::{Exponent, Fraction, Integer, Zero};
+        let number = matches!(self.mode, Mode::Number(Zero | Integer | Fraction | Exponent));
+        if (self.mode == Mode::Done || (number && self.stack.is_empty())) && self.utf8.is_complete() {
+            Ok(())
+        } else {
+            Err(self.fault(ErrorKind::Truncated, 0))
+        }
+    }
+
+    /// One byte outside strings, numbers and words.
+    fn structure<K: Sink<State = S>>(
+        &mut self,
+        byte: u8,
+        chunk: &[u8],
+        cursor: &mut Cursor,
+        sink: &mut K,
+    ) -> Result<(), Error> {
+        match (self.mode, byte) {
+            (Mode::FirstElement, b']') | (Mode::FirstKey, b'}') => self.close(chunk, cursor, sink),
+            (Mode::Value | Mode::FirstElement, _) => self.value(byte, chunk, cursor, sink)?,
+            (Mode::FirstKey | Mode::NextKey, b'"') => {
+                self.token.clear();
+                self.mode = Mode::Key;
+                cursor.at += 1;
+            }
+            (Mode::Colon, b':') => {
+                self.mode = Mode::Value;
+                cursor.at += 1;
+            }
+            (Mode::AfterValue, b',') => {
+                let object = self.stack.last().is_some_and(|f| f.object);
+                self.mode = if object { Mode::NextKey } else { Mode::Value };
+                cursor.at += 1;
+            }
+            (Mode::AfterValue, b'}' | b']')
+                if self.stack.last().is_some_and(|f| f.object == (byte == b'}')) =>
+            {
+                self.close(chunk, cursor, sink);
+            }
+            (Mode::Done, _) => return Err(self.fault(ErrorKind::Trailing, cursor.at)),
+            _ => return Err(self.fault(ErrorKind::Syntax, cursor.at)),
+        }
+        Ok(())
+    }
+
+    /// The first byte of a value.
+    fn value<K: Sink<State = S>>(
+        &mut self,
+        byte: u8,
+        chunk: &[u8],
+        cursor: &mut Cursor,
+        sink: &mut K,
+    ) -> Result<(), Error> {
+        if let Some(array) = self.stack.last().filter(|f| !f.object) {
+            self.state = sink.element(array.state);
+        }
+        self.mode = match byte {
+            b'{' | b'[' => {
+                if self.stack.len() == MAX_DEPTH {
+                    return Err(self.fault(ErrorKind::TooDeep, cursor.at));
+                }
+                if sink.interest(self.state) == Interest::Extent {
+                    sink.copy(&chunk[cursor.from..cursor.at]);
+                    cursor.from = cursor.at;
+                    sink.begin(self.state);
+                }
+                let object = byte == b'{';
+                self.stack.push(Frame { object, state: self.state, names: self.names.len() });
+                if object { Mode::FirstKey } else { Mode::FirstElement }
+            }
+            b'"' if sink.interest(self.state) == Interest::Text => {
+                sink.copy(&chunk[cursor.from..=cursor.at]);
+                cursor.from = cursor.at + 1;
+                self.token.clear();
+                Mode::Text
+            }
+            b'"' => Mode::Plain,
+            b'-' => Mode::Number(Number::Minus),
+            b'0' => Mode::Number(Number::Zero),
+            b'1'..=b'9' => Mode::Number(Number::Integer),
+            b't' => Mode::Literal(b"true", 1),
+            b'f' => Mode::Literal(b"false", 1),
+            b'n' => Mode::Literal(b"null", 1),
+            _ => return Err(self.fault(ErrorKind::Syntax, cursor.at)),
+        };
+        cursor.at += 1;
+        Ok(())
+    }
+
+    fn close<K: Sink<State = S>>(&mut self, chunk: &[u8], cursor: &mut Cursor, sink: &mut K) {
+        cursor.at += 1;
+        if let Some(frame) = self.stack.pop() {
+            self.names.truncate(frame.names);
+            if sink.interest(frame.state) == Interest::Extent {
+                sink.copy(&chunk[cursor.from..cursor.at]);
+                cursor.from = cursor.at;
+                sink.end(frame.state);
+            }
+        }
+        self.ended();
+    }
+
+    fn ended(&mut self) {
+        self.mode = if self.stack.is_empty() { Mode::Done } else { Mode::AfterValue };
+    }
+
+    /// Member names; the bytes are copied with the rest, the token is only looked at.
+    fn key<K: Sink<State = S>>(
+        &mut self,
+        chunk: &[u8],
+        cursor: &mut Cursor,
+        sink: &mut K,
+    ) -> Result<(), Error> {
+        let start = cursor.at;
+        let complete = self.string(chunk, &mut cursor.at)?;
+        let part = &chunk[start..cursor.at - usize::from(complete)];
+        if self.token.len() + part.len() > MAX_KEY {
+            return Err(self.fault(ErrorKind::TooLong, start));
+        }
+        if !complete {
+            self.token.extend_from_slice(part);
+            return Ok(());
+        }
+        let held = std::mem::take(&mut self.token);
+        let raw = if held.is_empty() { part } else { &[&held, part].concat() };
+        let key = unescape(raw).map_err(|_| self.fault(ErrorKind::Encoding, start))?;
+        let key = key.as_bytes();
+        let parent = self.stack.last().map(|f| (f.state, f.names));
+        if let Some((state, names)) = parent {
+            if self.strict {
+                self.new_name(names, key).map_err(|kind| self.fault(kind, start))?;
+            }
+            self.state = sink.member(state, key);
+        }
+        self.mode = Mode::Colon;
+        Ok(())
+    }
+
+    fn new_name(&mut self, from: usize, key: &[u8]) -> Result<(), ErrorKind> {
+        // FNV-1a. Colliding names can be made on purpose: they get a text refused, never a duplicate through.
+        let hash = key
+            .iter()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3));
+        let names = &self.names[from..];
+        if names.contains(&hash) {
+            return Err(ErrorKind::DuplicateKey);
+        }
+        if names.len() == MAX_MEMBERS {
+            return Err(ErrorKind::TooLong);
+        }
+        self.names.push(hash);
+        Ok(())
+    }
+
+    /// A string value that the sink asked for.
+    fn text<K: Sink<State = S>>(
+        &mut self,
+        chunk: &[u8],
+        cursor: &mut Cursor,
+        sink: &mut K,
+    ) -> Result<(), Error> {
+        let start = cursor.at;
+        let complete = self.string(chunk, &mut cursor.at)?;
+        cursor.from = cursor.at - usize::from(complete);
+        let part = &chunk[start..cursor.from];
+        let too_long = self.token.len() + part.len() > MAX_TEXT;
+        if complete && self.token.is_empty() {
+            sink.text(self.state, part, true);
+        } else {
+            self.token.extend_from_slice(part);
+            if complete || too_long {
+                sink.text(self.state, &self.token, complete);
+                self.token.clear();
+            }
+        }
+        if complete {
+            self.ended();
+        } else if too_long {
+            self.mode = Mode::Plain;
+        }
+        Ok(())
+    }
+
+    /// Reads string bytes up to the end of the chunk, or over the closing quote: then `true`.
+    fn string(&mut self, chunk: &[u8], at: &mut usize) -> Result<bool, Error> {
+        while *at < chunk.len() {
+            let byte = chunk[*at];
+            match self.escape {
+                Escape::None => match byte {
+                    b'"' => {
+                        *at += 1;
+                        return Ok(true);
+                    }
+                    b'\\' => self.escape = Escape::Backslash,
+                    0..0x20 => return Err(self.fault(ErrorKind::Syntax, *at)),
+                    _ => {
+                        *at += plain_len(&chunk[*at..]);
+                        continue;
+                    }
+                },
+                Escape::Backslash => {
+                    self.escape = match byte {
+                        b'u' => Escape::Hex(4),
+                        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Escape::None,
+                        _ => return Err(self.fault(ErrorKind::Syntax, *at)),
+                    };
+                }
+                Escape::Hex(left) => {
+                    if !byte.is_ascii_hexdigit() {
+                        return Err(self.fault(ErrorKind::Syntax, *at));
+                    }
+                    self.escape = if left == 1 { Escape::None } else { Escape::Hex(left - 1) };
+                }
+            }
+            *at += 1;
+        }
+        Ok(false)
+    }
+
+    fn number(&mut self, number: Number, chunk: &[u8], at: &mut usize) -> Result<(), Error> {
+        use Number::{Dot, E, ESign, Exponent, Fraction, Integer, Minus, Zero};
+        let next = match (number, chunk[*at]) {
+            (Minus, b'0') => Zero,
+            (Minus | Integer, b'0'..=b'9') => Integer,
+            (Zero | Integer, b'.') => Dot,
+            (Dot | Fraction, b'0'..=b'9') => Fraction,
+            (Zero | Integer | Fraction, b'e' | b'E') => E,
+            (E, b'+' | b'-') => ESign,
+            (E | ESign | Exponent, b'0'..=b'9') => Exponent,
+            // The byte after a complete number belongs to the structure around it.
+            (Zero | Integer | Fraction | Exponent, _) => {
+                self.ended();
+                return Ok(());
+            }
+            _ => return Err(self.fault(ErrorKind::Syntax, *at)),
+        };
+        *at += 1;
+        self.mode = Mode::Number(next);
+        Ok(())
+    }
+
+    fn fault(&self, kind: ErrorKind, at: usize) -> Error {
+        Error { kind, offset: self.offset + at as u64 }
+    }
+}
+
+#[cfg(test)]
+mod tests;
