@@ -5,5 +5,6 @@
 #![forbid(unsafe_code)]
 
 pub mod base;
+pub mod bundle;
 pub mod json;
 pub mod urls;
