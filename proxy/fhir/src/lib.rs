@@ -7,4 +7,8 @@
 pub mod base;
 pub mod bundle;
 pub mod json;
+pub mod r4;
+pub mod resource_type;
 pub mod urls;
+
+pub use resource_type::ResourceType;
