@@ -1,1 +1,7 @@
-//! Harnesses for tests: real HAPI, a fault-injecting FHIR stand-in, clients.
+//! Harnesses for tests: real HAPI, a fault-injecting FHIR stand-in, demo data.
+//!
+//! Everything that is built or written lands under the workspace's `target/` folder.
+#![forbid(unsafe_code)]
+
+pub mod hapi;
+pub mod repository;

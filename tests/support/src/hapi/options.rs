@@ -1,0 +1,73 @@
+//! How a server is started.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How a server is started. The default is a free port, H2 in memory, 512 MB of heap, and HAPI as its
+/// official starter sets it up; `java -jar fireguard-hapi.jar help` lists the settings.
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub(crate) port: u16,
+    pub(crate) heap: String,
+    pub(crate) full_jit: bool,
+    pub(crate) settings: Vec<(String, String)>,
+    pub(crate) log: Option<PathBuf>,
+    pub(crate) ready_within: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            port: 0,
+            heap: "512m".into(),
+            full_jit: false,
+            settings: Vec::new(),
+            log: None,
+            // Four times what a start takes on two cores that compile at the same time.
+            ready_within: Duration::from_secs(180),
+        }
+    }
+}
+
+impl Options {
+    /// A property of HAPI's `JpaStorageSettings`, such as `("allowMultipleDelete", "true")`.
+    #[must_use]
+    pub fn storage(self, name: &str, value: &str) -> Self {
+        self.setting(&format!("storage.{name}"), value)
+    }
+
+    /// A setting of the server, such as `("page.max", "500")` or `("jobs.every.ms", "1000")`.
+    #[must_use]
+    pub fn setting(mut self, name: &str, value: &str) -> Self {
+        self.settings.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The port; 0, the default, takes a free one.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// The heap as Java writes it: `512m` is enough for behaviour, `1g` for load and large bodies.
+    #[must_use]
+    pub fn heap(mut self, heap: &str) -> Self {
+        self.heap = heap.to_owned();
+        self
+    }
+
+    /// Whether to compile hot code fully: a slower start, and the speed that measurements are about.
+    #[must_use]
+    pub fn full_jit(mut self, full_jit: bool) -> Self {
+        self.full_jit = full_jit;
+        self
+    }
+
+    /// The log file; the default is a new one under `target/hapi/logs`.
+    #[must_use]
+    pub fn log(mut self, log: PathBuf) -> Self {
+        self.log = Some(log);
+        self
+    }
+}
