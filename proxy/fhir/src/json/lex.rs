@@ -39,9 +39,14 @@ impl<'a> Lexer<'a> {
         if let Err(error) = std::str::from_utf8(text) {
             return Err(Error { kind: ErrorKind::Encoding, offset: error.valid_up_to() as u64 });
         }
+        Ok(Self::unchecked(text))
+    }
+
+    /// Like [`Lexer::new`] for looking ahead in a text that is checked elsewhere: it may not be UTF-8.
+    pub(super) fn unchecked(text: &'a [u8]) -> Self {
         let mut lexer = Self { text, at: 0, depth: 0, keys: Keys::default() };
         lexer.space();
-        Ok(lexer)
+        lexer
     }
 
     pub(super) fn text(&self) -> &'a [u8] {
@@ -282,19 +287,21 @@ fn check_escapes(raw: &[u8]) -> Result<(), Error> {
     let mut at = 0;
     while let Some(next) = memchr::memchr(b'\\', &raw[at..]) {
         at += next;
-        // The longest escape is a surrogate pair: twelve bytes.
-        let escape = match raw.get(at + 1) {
-            Some(b'u') => {
-                let pair = raw.get(at..at + 12).filter(|pair| pair[6..8] == *b"\\u");
-                match pair.filter(|pair| unescape(pair).is_ok()) {
-                    Some(pair) => pair,
-                    None => raw.get(at..at + 6).unwrap_or(&raw[at..]),
-                }
-            }
-            _ => raw.get(at..at + 2).unwrap_or(&raw[at..]),
+        at += match raw.get(at + 1) {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => 2,
+            Some(b'u') => match (code_unit(raw, at), code_unit(raw, at + 6)) {
+                (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => 12,
+                (Some(unit), _) if !(0xd800..=0xdfff).contains(&unit) => 6,
+                _ => return Err(Error { kind: ErrorKind::Encoding, offset: at as u64 }),
+            },
+            _ => return Err(Error { kind: ErrorKind::Encoding, offset: at as u64 }),
         };
-        unescape(escape).map_err(|error| Error { offset: error.offset + at as u64, ..error })?;
-        at += escape.len();
     }
     Ok(())
+}
+
+/// The UTF-16 code unit that `\uXXXX` at this place stands for.
+fn code_unit(raw: &[u8], at: usize) -> Option<u32> {
+    let digits = raw.get(at..at + 6)?.strip_prefix(b"\\u")?;
+    digits.iter().try_fold(0, |unit, digit| Some(unit << 4 | char::from(*digit).to_digit(16)?))
 }

@@ -4,13 +4,28 @@
 //! Two readers for two jobs. The *scanner* is resumable: it takes a stream in any cuts and holds no more
 //! than a stack and one bounded token. The *rewriter* takes one whole value (a resource) and copies spans.
 
+mod edit;
 mod error;
 mod escape;
+mod keys;
+mod lex;
+mod lookup;
 mod plain;
+mod rewrite;
 pub mod scan;
+mod transform;
 
+#[cfg(test)]
+mod tests;
+
+pub use edit::{Appender, Rewrite, Slot};
 pub use error::{Error, ErrorKind};
 pub use escape::{unescape, write_escaped, write_string};
+pub use keys::hash_name;
+pub use lex::Kind;
+pub use lookup::{member, resource_type_of};
+pub use rewrite::{Key, Step, Value, Visitor, check, rewrite};
+pub use transform::transform;
 
 /// Objects and arrays may nest this deep, counting the outermost as one (design §6).
 pub const MAX_DEPTH: usize = 64;
