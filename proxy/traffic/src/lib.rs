@@ -1,1 +1,10 @@
-//! The HTTP machinery: header hygiene, upstream connections, retry, rate limits.
+//! The HTTP machinery of the proxy: header hygiene, upstream connections, retry, rate limits.
+
+#![forbid(unsafe_code)]
+
+pub mod body;
+pub mod forwarded;
+pub mod hygiene;
+pub mod rate;
+pub mod retry;
+pub mod upstream;
