@@ -1,7 +1,8 @@
 //! Reads the files of the package.
 //!
 //! Its profiles carry additions that are not R4 (`Meta.project`, `Binary.url`, `SubscriptionStatus`, …).
-//! `dataelements.json` is HL7's own list of R4 elements, unchanged, and decides what belongs to R4.
+//! `dataelements.json` is HL7's own list of R4 elements, unchanged, and decides what belongs to R4; of search
+//! parameters (`DetectedIssue?status` is an addition) HL7's CapabilityStatement "base" does.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,8 +23,10 @@ pub(super) struct Definitions {
     pub(super) structures: BTreeMap<String, Value>,
     /// R4's elements by path: ElementDefinitions. Containers and references to other content are not among them.
     pub(super) data_elements: BTreeMap<String, Value>,
-    /// SearchParameters of R4.
+    /// SearchParameters.
     pub(super) search_parameters: Vec<Value>,
+    /// For each resource type R4's search parameters: name and type.
+    pub(super) search_parameter_types: BTreeMap<String, BTreeMap<String, String>>,
     /// For each resource type the search parameters that put it into a patient's compartment.
     pub(super) patient_compartment: BTreeMap<String, Vec<String>>,
     data_element_ids: BTreeSet<String>,
@@ -32,11 +35,14 @@ pub(super) struct Definitions {
 impl Definitions {
     pub(super) fn read(folder: &Path) -> Result<Self, Error> {
         let mut structures = BTreeMap::new();
+        let mut search_parameter_types = BTreeMap::new();
         for file in ["profiles-types.json", "profiles-resources.json"] {
             for resource in entries(&folder.join(file))? {
                 let constraint = resource["derivation"] == "constraint" || resource["kind"] == "logical";
                 if resource["resourceType"] == "StructureDefinition" && !constraint {
                     structures.insert(text(&resource["name"])?.to_owned(), resource);
+                } else if resource["resourceType"] == "CapabilityStatement" && resource["id"] == "base" {
+                    search_parameter_types = capabilities(&resource)?;
                 }
             }
         }
@@ -48,8 +54,7 @@ impl Definitions {
             // Quantity's come again, narrowed, from the profiles on Quantity: the first is the type's own.
             data_elements.entry(text(&element["path"])?.to_owned()).or_insert(element);
         }
-        let mut search_parameters = entries(&folder.join("search-parameters.json"))?;
-        search_parameters.retain(|parameter| parameter["version"] == "4.0.1");
+        let search_parameters = entries(&folder.join("search-parameters.json"))?;
 
         let compartment = json(&folder.join("compartmentdefinition-patient.json"))?;
         let mut patient_compartment = BTreeMap::new();
@@ -58,7 +63,14 @@ impl Definitions {
             patient_compartment
                 .insert(text(&resource["code"])?.to_owned(), parameters.collect::<Result<_, Error>>()?);
         }
-        Ok(Self { structures, data_elements, search_parameters, patient_compartment, data_element_ids })
+        Ok(Self {
+            structures,
+            data_elements,
+            search_parameters,
+            search_parameter_types,
+            patient_compartment,
+            data_element_ids,
+        })
     }
 
     /// Whether HL7 lists an element of this path.
@@ -67,6 +79,19 @@ impl Definitions {
         id.truncate(ID_LENGTH);
         self.data_element_ids.contains(&id)
     }
+}
+
+/// For each resource type the names and types of the search parameters that a CapabilityStatement lists.
+fn capabilities(statement: &Value) -> Result<BTreeMap<String, BTreeMap<String, String>>, Error> {
+    let mut by_type = BTreeMap::new();
+    for resource in list(&statement["rest"][0]["resource"]) {
+        let mut parameters = BTreeMap::new();
+        for parameter in list(&resource["searchParam"]) {
+            parameters.insert(text(&parameter["name"])?.to_owned(), text(&parameter["type"])?.to_owned());
+        }
+        by_type.insert(text(&resource["type"])?.to_owned(), parameters);
+    }
+    Ok(by_type)
 }
 
 fn json(path: &Path) -> Result<Value, Error> {

@@ -170,13 +170,13 @@ fn reference_paths(definitions: &Definitions, resource: &str, name: &str) -> Res
 
 /// For each resource type its search parameters, and those of every resource.
 pub(super) fn search_parameters(graph: &Graph, definitions: &Definitions) -> Result<String, Error> {
-    let mut by_base: BTreeMap<&str, BTreeMap<&str, &str>> = BTreeMap::new();
+    let mut by_base = definitions.search_parameter_types.clone();
     for parameter in &definitions.search_parameters {
-        let (name, ty) = (text(&parameter["code"])?, text(&parameter["type"])?);
-        for base in list(&parameter["base"]) {
-            if by_base.entry(text(base)?).or_default().insert(name, ty).is_some() {
-                return Err(Error::Definition(format!("{base} has two search parameters {name}")));
-            }
+        for base in
+            list(&parameter["base"]).iter().filter(|base| *base == "Resource" || *base == "DomainResource")
+        {
+            let parameters = by_base.entry(text(base)?.to_owned()).or_default();
+            parameters.insert(text(&parameter["code"])?.to_owned(), text(&parameter["type"])?.to_owned());
         }
     }
     let mut out = String::from("use crate::r4::SearchParameterType::{\n");

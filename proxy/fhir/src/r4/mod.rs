@@ -94,6 +94,8 @@ mod tests {
             (ResourceType::Patient, "name:exact", None),
             (ResourceType::Patient, "code", None),
             (ResourceType::Patient, "_count", None),
+            // An addition of the package the tables come from.
+            (ResourceType::DetectedIssue, "status", None),
         ] {
             assert_eq!(search_parameter(ty, name), expected, "{ty} {name}");
         }

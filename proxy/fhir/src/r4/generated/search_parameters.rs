@@ -79,7 +79,7 @@ pub(in crate::r4) static BY_TYPE: [&[(&str, SearchParameterType)]; 146] = [
     // CoverageEligibilityResponse
     &[("created", Date), ("disposition", String), ("identifier", Token), ("insurer", Reference), ("outcome", Token), ("patient", Reference), ("request", Reference), ("requestor", Reference), ("status", Token)],
     // DetectedIssue
-    &[("author", Reference), ("code", Token), ("identified", Date), ("identifier", Token), ("implicated", Reference), ("patient", Reference), ("status", Token)],
+    &[("author", Reference), ("code", Token), ("identified", Date), ("identifier", Token), ("implicated", Reference), ("patient", Reference)],
     // Device
     &[("device-name", String), ("identifier", Token), ("location", Reference), ("manufacturer", String), ("model", String), ("organization", Reference), ("patient", Reference), ("status", Token), ("type", Token), ("udi-carrier", String), ("udi-di", String), ("url", Uri)],
     // DeviceDefinition
@@ -259,7 +259,7 @@ pub(in crate::r4) static BY_TYPE: [&[(&str, SearchParameterType)]; 146] = [
     // SearchParameter
     &[("base", Token), ("code", Token), ("component", Reference), ("context", Token), ("context-quantity", Quantity), ("context-type", Token), ("context-type-quantity", Composite), ("context-type-value", Composite), ("date", Date), ("derived-from", Reference), ("description", String), ("jurisdiction", Token), ("name", String), ("publisher", String), ("status", Token), ("target", Token), ("type", Token), ("url", Uri), ("version", Token)],
     // ServiceRequest
-    &[("authored", Date), ("based-on", Reference), ("body-site", Token), ("category", Token), ("code", Token), ("encounter", Reference), ("identifier", Token), ("instantiates-canonical", Reference), ("instantiates-uri", Uri), ("intent", Token), ("occurrence", Date), ("order-detail", Token), ("patient", Reference), ("performer", Reference), ("performer-type", Token), ("priority", Token), ("replaces", Reference), ("requester", Reference), ("requisition", Token), ("specimen", Reference), ("status", Token), ("subject", Reference)],
+    &[("authored", Date), ("based-on", Reference), ("body-site", Token), ("category", Token), ("code", Token), ("encounter", Reference), ("identifier", Token), ("instantiates-canonical", Reference), ("instantiates-uri", Uri), ("intent", Token), ("occurrence", Date), ("patient", Reference), ("performer", Reference), ("performer-type", Token), ("priority", Token), ("replaces", Reference), ("requester", Reference), ("requisition", Token), ("specimen", Reference), ("status", Token), ("subject", Reference)],
     // Slot
     &[("appointment-type", Token), ("identifier", Token), ("schedule", Reference), ("service-category", Token), ("service-type", Token), ("specialty", Token), ("start", Date), ("status", Token)],
     // Specimen
