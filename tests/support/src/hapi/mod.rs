@@ -22,7 +22,7 @@ mod server;
 pub use error::Error;
 pub use options::Options;
 pub use package::Package;
-pub use server::{Server, command_line};
+pub use server::{Server, command_line, terminate};
 
 /// The folder of everything that belongs to HAPI: packages, archives, logs, state.
 pub fn directory() -> std::path::PathBuf {

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use super::{Error, Options, Package, directory};
 
@@ -143,6 +143,14 @@ pub fn command_line(pid: u32) -> Option<String> {
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
     (!text.trim().is_empty()).then_some(text)
+}
+
+/// Asks a process to leave, or with `force` ends it. One that is gone already is no error.
+pub fn terminate(pid: u32, force: bool) {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    if let Some(pid) = pid {
+        let _ = kill_process(pid, if force { Signal::KILL } else { Signal::TERM });
+    }
 }
 
 fn java(package: &Package, options: &Options, flags: &[String]) -> Command {
