@@ -92,7 +92,7 @@ impl Slot {
         Self { at, follows }
     }
 
-    /// Nothing is left in the container: without an item appended it goes.
+    /// No item is left in the container: unless one is appended, it goes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         !self.follows

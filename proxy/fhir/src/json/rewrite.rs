@@ -45,9 +45,13 @@ pub enum Step<S> {
     Keep,
     /// Ask about each of its items, with this state. A value without items stays.
     Enter(S),
+    /// Like [`Step::Enter`], but if nothing is left of the value, `null` takes its place.
+    EnterOrBlank(S),
     /// It goes, with its name and its comma. A container that loses its last item goes too (FHIR knows no
     /// empty ones), except the root.
     Drop,
+    /// `null` takes its place, as in an array whose places count. A container left with nothing else goes.
+    Blank,
     /// What was appended to `out` takes its place.
     Replace,
 }
@@ -176,23 +180,33 @@ struct Rewriter<'a, 'v, V> {
 
 /// What is known of the items of a container so far.
 struct Items {
-    /// One of them stays.
+    /// One of them is still there, be it blank.
+    placed: bool,
+    /// One of them says something.
     kept: bool,
     /// Where the last one ends, or the opening bracket.
     end: usize,
+}
+
+/// What became of an item.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Kept,
+    Blank,
+    Dropped,
 }
 
 impl<V: Visitor> Rewriter<'_, '_, V> {
     /// Rewrites an object or array. False: nothing of it is left, though it held something.
     fn container(&mut self, kind: Kind, state: V::State) -> Result<bool, Error> {
         let text = self.lexer.text();
-        let mut items = Items { kept: false, end: self.lexer.at() + 1 };
+        let mut items = Items { placed: false, kept: false, end: self.lexer.at() + 1 };
         let mut more = self.lexer.open(kind)?;
         let empty = !more;
         let mut index = 0;
         while more {
             let start = self.lexer.at();
-            if index > 0 && !items.kept {
+            if index > 0 && !items.placed {
                 // So far only dropped items: they take the comma and the space up to here with them.
                 self.extend_last(start);
             }
@@ -200,12 +214,12 @@ impl<V: Visitor> Rewriter<'_, '_, V> {
                 Kind::Object => Some(Key::new(text, self.lexer.key()?)),
                 _ => None,
             };
-            let kept = self.item(state, key, index)?;
-            self.settle(&mut items, start, index, kept);
+            let fate = self.item(state, key, index)?;
+            self.settle(&mut items, start, index, fate);
             index += 1;
             more = self.lexer.comma(kind)?;
         }
-        let slot = Slot::new(items.end, items.kept);
+        let slot = Slot::new(items.end, items.placed);
         let appended_before = self.appended.len();
         let mut append = Appender::new(&mut self.appended, &mut self.text);
         self.visitor.leave(state, slot, &mut append);
@@ -213,8 +227,8 @@ impl<V: Visitor> Rewriter<'_, '_, V> {
         Ok(items.kept || empty || self.appended.len() > appended_before)
     }
 
-    /// Asks about one value and passes it. False: it goes.
-    fn item(&mut self, state: V::State, key: Option<Key<'_>>, index: usize) -> Result<bool, Error> {
+    /// Asks about one value and passes it.
+    fn item(&mut self, state: V::State, key: Option<Key<'_>>, index: usize) -> Result<Fate, Error> {
         let text = self.lexer.text();
         let start = self.lexer.at();
         let kind = self.lexer.kind()?;
@@ -228,34 +242,43 @@ impl<V: Visitor> Rewriter<'_, '_, V> {
             Some(key) => self.visitor.member(state, &key, &value, &mut self.text),
             None => self.visitor.element(state, index, &value, &mut self.text),
         };
-        let replaced = matches!(step, Step::Replace);
-        if !replaced {
+        if !matches!(step, Step::Replace) {
             self.text.truncate(written);
         }
-        if container {
-            if let Step::Enter(inner) = step {
-                let edits = self.edits.len();
-                let left = self.container(kind, inner)?;
-                if !left {
-                    // One edit of the container around it takes their place.
+        let edits = self.edits.len();
+        let mut fate = Fate::Kept;
+        match step {
+            Step::Enter(inner) | Step::EnterOrBlank(inner) if container => {
+                if !self.container(kind, inner)? {
+                    // One edit takes the place of those inside.
                     self.edits.truncate(edits);
+                    fate = if matches!(step, Step::Enter(_)) { Fate::Dropped } else { Fate::Blank };
                 }
-                return Ok(left);
             }
-            self.lexer.value(kind)?;
+            _ if container => self.lexer.value(kind)?,
+            _ => {}
         }
-        if replaced {
-            self.edits.push(Edit::new(start, self.lexer.at(), written, self.text.len()));
+        match step {
+            Step::Replace => self.edits.push(Edit::new(start, self.lexer.at(), written, self.text.len())),
+            Step::Drop => fate = Fate::Dropped,
+            Step::Blank => fate = Fate::Blank,
+            _ => {}
         }
-        Ok(!matches!(step, Step::Drop))
+        if fate == Fate::Blank && kind != Kind::Null {
+            let from = self.text.len();
+            self.text.extend_from_slice(b"null");
+            self.edits.push(Edit::new(start, self.lexer.at(), from, self.text.len()));
+        }
+        Ok(fate)
     }
 
-    /// Notes that the item from `start` up to here stays or goes.
-    fn settle(&mut self, items: &mut Items, start: usize, index: usize, kept: bool) {
+    /// Notes what became of the item from `start` up to here.
+    fn settle(&mut self, items: &mut Items, start: usize, index: usize, fate: Fate) {
         let end = self.lexer.at();
-        if kept {
-            items.kept = true;
-        } else if items.kept {
+        if fate != Fate::Dropped {
+            items.placed = true;
+            items.kept |= fate == Fate::Kept;
+        } else if items.placed {
             // With the comma before it.
             self.edits.push(Edit::new(items.end, end, 0, 0));
         } else if index == 0 {

@@ -139,6 +139,26 @@ fn drops_with_the_comma_and_without_leaving_empty_containers() {
 }
 
 #[test]
+fn blanks_keep_the_places_of_an_array() {
+    for (text, expected) in [
+        (r#"{"a":[{"x":1},{"b":2}]}"#, r#"{"a":[null,{"b":2}]}"#),
+        (r#"{"a":[null,{"b":2},5]}"#, r#"{"a":[null,{"b":2},null]}"#),
+        (r#"{"a":[{"x":1},null,{"x":{}}],"b":1}"#, r#"{"b":1}"#),
+        (r#"{"b":1,"a":[{"x":1}]}"#, r#"{"b":1}"#),
+    ] {
+        let rewrite = transform(text.as_bytes(), |path, value, _| match (path, value.kind()) {
+            ("a", Kind::Array) => Step::Enter(()),
+            ("a", Kind::Object) => Step::EnterOrBlank(()),
+            ("a", _) => Step::Blank,
+            ("a.x", _) => Step::Drop,
+            _ => Step::Keep,
+        })
+        .unwrap();
+        assert_eq!(String::from_utf8(rewrite.apply(text.as_bytes())).unwrap(), expected, "{text}");
+    }
+}
+
+#[test]
 fn paths_are_unambiguous() {
     let text = br#"{"a.b":1,"a":{"b":2,"c":[{"d":3}]},"a\\":{"b":4},"":{"a":5}}"#;
     let mut paths = Vec::new();
@@ -279,32 +299,46 @@ fn verdict(path: &str, seed: u32) -> Step<()> {
         0..=2 => Step::Drop,
         3 => Step::Replace,
         4 => Step::Keep,
+        5 => Step::Blank,
+        6..=7 => Step::EnterOrBlank(()),
         _ => Step::Enter(()),
     }
 }
 
-fn oracle(path: &str, value: Tree, seed: u32, root: bool) -> Option<Tree> {
+/// A tree with what says nothing marked: `Err` for a blank.
+type Oracle = Option<Result<Tree, ()>>;
+
+fn oracle(path: &str, value: Tree, seed: u32, root: bool) -> Oracle {
     let step = if root { Step::Enter(()) } else { verdict(path, seed) };
+    let emptied = match step {
+        _ if root => None,
+        Step::EnterOrBlank(()) => Some(Err(())),
+        _ => None,
+    };
     match (step, value) {
         (Step::Drop, _) => None,
-        (Step::Replace, _) => Some(Tree::from("new")),
-        (Step::Enter(()), Tree::Array(items)) if !items.is_empty() => {
+        (Step::Blank, _) => Some(Err(())),
+        (Step::Replace, _) => Some(Ok(Tree::from("new"))),
+        (Step::Enter(()) | Step::EnterOrBlank(()), Tree::Array(items)) if !items.is_empty() => {
             let items: Vec<_> =
                 items.into_iter().filter_map(|item| oracle(path, item, seed, false)).collect();
-            (root || !items.is_empty()).then_some(Tree::Array(items))
+            let left = root || items.iter().any(Result::is_ok);
+            let items = items.into_iter().map(Result::unwrap_or_default).collect();
+            if left { Some(Ok(Tree::Array(items))) } else { emptied }
         }
-        (Step::Enter(()), Tree::Object(members)) if !members.is_empty() => {
-            let members: serde_json::Map<_, _> = members
+        (Step::Enter(()) | Step::EnterOrBlank(()), Tree::Object(members)) if !members.is_empty() => {
+            let members: Vec<_> = members
                 .into_iter()
                 .filter_map(|(name, item)| {
                     let inner = if root { name.clone() } else { format!("{path}.{name}") };
-                    let inner = inner.replace('\\', "\\\\");
                     Some((name, oracle(&inner, item, seed, false)?))
                 })
                 .collect();
-            (root || !members.is_empty()).then_some(Tree::Object(members))
+            let left = root || members.iter().any(|(_, item)| item.is_ok());
+            let members = members.into_iter().map(|(name, item)| (name, item.unwrap_or_default())).collect();
+            if left { Some(Ok(Tree::Object(members))) } else { emptied }
         }
-        (_, value) => Some(value),
+        (_, value) => Some(Ok(value)),
     }
 }
 
@@ -319,7 +353,7 @@ proptest! {
     fn rewrites_as_a_tree_would(text in json(), seed in any::<u32>()) {
         // Backslashes double in paths; the oracle would have to do so level by level.
         prop_assume!(!text.contains(r"\\"));
-        let expected = oracle("", serde_json::from_str(&text).unwrap(), seed, true).unwrap();
+        let expected = oracle("", serde_json::from_str(&text).unwrap(), seed, true).unwrap().unwrap();
         let rewrite = transform(text.as_bytes(), |path, _, out| {
             out.extend_from_slice(b"\"new\"");
             verdict(path, seed)

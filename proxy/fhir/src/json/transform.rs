@@ -49,7 +49,9 @@ where
         match (self.decide)(&self.path, value, out) {
             Step::Keep => Step::Keep,
             Step::Enter(()) => Step::Enter(Some(self.path.len())),
+            Step::EnterOrBlank(()) => Step::EnterOrBlank(Some(self.path.len())),
             Step::Drop => Step::Drop,
+            Step::Blank => Step::Blank,
             Step::Replace => Step::Replace,
         }
     }
