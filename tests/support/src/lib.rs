@@ -5,3 +5,5 @@
 
 pub mod hapi;
 pub mod repository;
+#[cfg(feature = "async")]
+pub mod standin;
