@@ -1,1 +1,60 @@
 //! The wasmtime host of Fireguard plugins: engine, phases, capabilities, limits.
+//!
+//! A plugin is a WebAssembly component that exports the interfaces of `wit/plugin.wit`. [`Plugin::load`]
+//! compiles it, checks it and hands it its settings; [`Plugin::session`] opens one exchange; and
+//! [`Session::process`] asks it what becomes of the resources of a body.
+//!
+//! ```no_run
+//! # async fn demo() -> Result<(), Box<dyn std::error::Error>> {
+//! use fireguard_plugin_host::{Direction, Engine, EngineConfig, Exchange, Outcome, Plugin, PluginSpec};
+//!
+//! let engine = Engine::new(EngineConfig::default())?;
+//! let plugin = Plugin::load(&engine, PluginSpec::new("deid", "deid.wasm")).await?;
+//! let exchange = Exchange {
+//!     id: "018f".to_owned(),
+//!     route: "research".to_owned(),
+//!     interaction: "read".to_owned(),
+//!     extras: Vec::new(),
+//! };
+//! let resource = bytes::Bytes::from_static(br#"{"resourceType":"Patient"}"#);
+//! let mut session = plugin.session();
+//! for verdict in session.process(&exchange, Direction::ToClient, &[resource.clone()]).await? {
+//!     match verdict.apply(&resource)? {
+//!         Outcome::Unchanged => { /* pass the resource on */ }
+//!         Outcome::Changed(_bytes) => { /* pass these bytes on */ }
+//!         Outcome::Dropped => { /* leave it out */ }
+//!         Outcome::Refused(_why) => { /* refuse the exchange */ }
+//!     }
+//! }
+//! # Ok(()) }
+//! ```
+//!
+//! What holds whatever a plugin does: it sees only what a call hands it and the capabilities it was
+//! granted; it cannot keep a thread, since it yields every [`TICK`]; CPU time, wall time and memory end at
+//! its [`Limits`]; and no text of its own reaches an error. After any failure the instance is thrown away.
+
+#![deny(unsafe_code)]
+
+mod cache;
+mod capability;
+mod clock;
+mod contract;
+mod engine;
+mod error;
+mod host;
+mod instance;
+mod plugin;
+mod session;
+mod spec;
+mod verdict;
+
+pub use capability::key::{Secret, WeakKey};
+pub use capability::pseudonym::{GrantFault, PseudonymGrant};
+pub use clock::TICK;
+pub use contract::{Direction, Exchange, Extra, Plan, Refusal};
+pub use engine::{Allocation, Engine, EngineConfig, EngineError};
+pub use error::{CallError, LoadError, Problem};
+pub use plugin::Plugin;
+pub use session::{Session, Stats};
+pub use spec::{Grants, Limits, NamedFile, OnFailure, PluginSpec, Source};
+pub use verdict::{BadVerdict, Edit, Outcome, Verdict};

@@ -1,0 +1,207 @@
+//! Compiled plugins on disk, so that a start or a reload takes milliseconds.
+//!
+//! A cached file is machine code: whoever can write it owns the host. Hence only the host writes and reads
+//! them, in a directory that must belong to its user alone; the name carries the digest of the component
+//! and the compatibility hash of the engine, and the file a digest of its own, so that one cut short by a
+//! crash or a full disk is compiled again. Nothing here is an error for the user: without a cache, or with
+//! a bad one, plugins are compiled.
+
+use std::fs::{self, DirBuilder};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+use tempfile::NamedTempFile;
+use wasmtime::component::Component;
+
+const MAGIC: &[u8; 8] = b"FGCWASM1";
+const HEADER: usize = MAGIC.len() + 32;
+
+/// A directory of compiled plugins, or none.
+pub(crate) struct Cache {
+    dir: Option<PathBuf>,
+    /// Differs between versions of wasmtime, processors and compiler settings.
+    compatibility: u64,
+}
+
+/// A component compiled by this program: in this run, or by a former one that left it in the cache.
+pub(crate) struct Compiled(Vec<u8>);
+
+impl Cache {
+    /// Uses `dir` if it is fit to hold machine code, making it if need be.
+    pub(crate) fn open(dir: Option<PathBuf>, engine: &wasmtime::Engine) -> Cache {
+        let mut hasher = DefaultHasher::new();
+        engine.precompile_compatibility_hash().hash(&mut hasher);
+        let dir = dir.filter(|dir| match prepare(dir) {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!(dir = %dir.display(), %error, "compiled plugins are not cached");
+                false
+            }
+        });
+        Cache { dir, compatibility: hasher.finish() }
+    }
+
+    /// The compiled form of `component`, from the cache or by compiling it; whether it came from the cache.
+    ///
+    /// # Errors
+    /// Of the compiler: the component is not valid, or uses a feature that is switched off.
+    pub(crate) fn compile(
+        &self,
+        engine: &wasmtime::Engine,
+        component: &[u8],
+        digest: &[u8; 32],
+    ) -> wasmtime::Result<(Compiled, bool)> {
+        if let Some(compiled) = self.read(digest) {
+            return Ok((compiled, true));
+        }
+        self.recompile(engine, component, digest).map(|compiled| (compiled, false))
+    }
+
+    /// Compiles `component` whatever the cache holds, and replaces that.
+    pub(crate) fn recompile(
+        &self,
+        engine: &wasmtime::Engine,
+        component: &[u8],
+        digest: &[u8; 32],
+    ) -> wasmtime::Result<Compiled> {
+        let compiled = Compiled(engine.precompile_component(component)?);
+        self.write(digest, &compiled);
+        Ok(compiled)
+    }
+
+    fn path(&self, digest: &[u8; 32]) -> Option<PathBuf> {
+        let name = format!("{}-{:016x}.cwasm", crate::host::hex(digest), self.compatibility);
+        self.dir.as_ref().map(|dir| dir.join(name))
+    }
+
+    fn read(&self, digest: &[u8; 32]) -> Option<Compiled> {
+        let path = self.path(digest)?;
+        let mut file = fs::read(&path).ok()?;
+        let sound = file.len() > HEADER
+            && file.starts_with(MAGIC)
+            && Sha256::digest(&file[HEADER..])[..] == file[MAGIC.len()..HEADER];
+        if !sound {
+            tracing::warn!(path = %path.display(), "the cached plugin is damaged; compiling it again");
+            return None;
+        }
+        file.drain(..HEADER);
+        Some(Compiled(file))
+    }
+
+    fn write(&self, digest: &[u8; 32], compiled: &Compiled) {
+        let Some(path) = self.path(digest) else { return };
+        if let Err(error) = write(&path, &compiled.0) {
+            tracing::warn!(path = %path.display(), %error, "the compiled plugin is not cached");
+        }
+    }
+}
+
+impl Compiled {
+    /// Loads it into an engine.
+    ///
+    /// # Errors
+    /// When another version of wasmtime or other settings made it, or the engine's pool has no slot that
+    /// large.
+    #[expect(unsafe_code, reason = "wasmtime cannot check machine code; this type vouches for its origin")]
+    pub(crate) fn load(&self, engine: &wasmtime::Engine) -> wasmtime::Result<Component> {
+        // SAFETY: the bytes are what `precompile_component` answered, in this process or in an earlier one:
+        // `Cache::read` has checked the digest, over the copy that is loaded here, and `prepare` has checked
+        // that only this user could have written the file.
+        unsafe { Component::deserialize(engine, &self.0) }
+    }
+}
+
+/// Makes `dir` and checks that nobody else can put files into it.
+fn prepare(dir: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    // A file made here shows who we are and that we may write.
+    let own = NamedTempFile::new_in(dir)?.as_file().metadata()?.uid();
+    let dir = fs::metadata(dir)?;
+    if dir.uid() != own {
+        return Err(io::Error::other("the directory belongs to another user"));
+    }
+    if dir.mode() & 0o022 != 0 {
+        return Err(io::Error::other("other users may write to the directory (chmod go-w)"));
+    }
+    Ok(())
+}
+
+/// Writes aside and renames, so that no other process sees half a file.
+fn write(path: &Path, compiled: &[u8]) -> io::Result<()> {
+    let dir = path.parent().ok_or(io::ErrorKind::NotFound)?;
+    let mut file = NamedTempFile::new_in(dir)?;
+    file.write_all(MAGIC)?;
+    file.write_all(&Sha256::digest(compiled))?;
+    file.write_all(compiled)?;
+    file.persist(path)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    /// The smallest component: the preamble.
+    const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
+
+    fn digest() -> [u8; 32] {
+        Sha256::digest(EMPTY).into()
+    }
+
+    #[test]
+    fn what_was_compiled_is_found_and_what_is_damaged_compiled_again() {
+        let engine = wasmtime::Engine::default();
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::open(Some(dir.path().join("made/at/need")), &engine);
+        let path = cache.path(&digest()).unwrap();
+        let compile = || {
+            let (compiled, cached) = cache.compile(&engine, EMPTY, &digest()).unwrap();
+            compiled.load(&engine).unwrap();
+            cached
+        };
+        assert!(!compile());
+        assert!(compile());
+        let sound = fs::read(&path).unwrap();
+        let damages: [(&str, Vec<u8>); 5] = [
+            ("empty", Vec::new()),
+            ("cut short", sound[..sound.len() - 1].to_vec()),
+            ("a bit flipped", sound.iter().enumerate().map(|(i, b)| b ^ u8::from(i == 99)).collect()),
+            ("no header", sound[HEADER..].to_vec()),
+            ("only a header", sound[..HEADER].to_vec()),
+        ];
+        for (name, bytes) in damages {
+            fs::write(&path, bytes).unwrap();
+            assert!(!compile(), "{name}");
+            assert_eq!(fs::read(&path).unwrap(), sound, "{name}: replaced");
+            assert!(compile(), "{name}");
+        }
+    }
+
+    #[test]
+    fn engines_of_other_settings_do_not_share_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let one = wasmtime::Engine::default();
+        let other = wasmtime::Engine::new(wasmtime::Config::new().epoch_interruption(true)).unwrap();
+        let open = |engine| Cache::open(Some(dir.path().into()), engine);
+        assert_ne!(open(&one).path(&digest()), open(&other).path(&digest()));
+        let (compiled, _) = open(&one).compile(&one, EMPTY, &digest()).unwrap();
+        assert!(compiled.load(&other).is_err());
+    }
+
+    #[test]
+    fn a_directory_that_others_may_write_to_is_not_used() {
+        let engine = wasmtime::Engine::default();
+        let dir = tempfile::tempdir().unwrap();
+        for (mode, used) in [(0o700, true), (0o755, true), (0o770, false), (0o777, false)] {
+            fs::set_permissions(dir.path(), fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(Cache::open(Some(dir.path().into()), &engine).dir.is_some(), used, "{mode:o}");
+        }
+        let file = dir.path().join("file");
+        fs::write(&file, "").unwrap();
+        assert!(Cache::open(Some(file), &engine).dir.is_none(), "not a directory");
+    }
+}

@@ -1,0 +1,259 @@
+//! A plugin that is compiled, checked and configured.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::fs;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
+use wasmtime::component::Component;
+
+use crate::cache::Compiled;
+use crate::capability::pseudonym::{self, Keyed};
+use crate::contract::{Direction, EXPORTS, IMPORTS, Plan, ResourcePluginPre, setup};
+use crate::engine::{Allocation, Engine};
+use crate::error::{LoadError, Problem};
+use crate::host::{HostState, hex, one_line};
+use crate::instance::Instance;
+use crate::session::Session;
+use crate::spec::{Limits, NamedFile, OnFailure, PluginSpec, Source};
+
+/// What is kept of the problems a plugin reports.
+const PROBLEMS: usize = 100;
+const PROBLEM_BYTES: usize = 1024;
+
+/// A loaded plugin. Cheap to clone, and fit for any thread and runtime.
+#[derive(Clone)]
+pub struct Plugin {
+    loaded: Arc<Loaded>,
+    wants: Arc<Wants>,
+}
+
+/// What every instance of the plugin is made from.
+pub(crate) struct Loaded {
+    pub(crate) name: Arc<str>,
+    pub(crate) engine: Engine,
+    pub(crate) slots: Arc<Semaphore>,
+    pub(crate) pre: ResourcePluginPre<HostState>,
+    pub(crate) settings: String,
+    pub(crate) files: Vec<setup::File>,
+    pub(crate) keyed: Option<Arc<Keyed>>,
+    pub(crate) limits: Limits,
+    on_failure: OnFailure,
+    allocation: Allocation,
+    digest: String,
+}
+
+impl Plugin {
+    /// Compiles the component (on a thread for blocking work), checks that it is a plugin and that the host
+    /// offers what it imports, makes one instance and configures it.
+    ///
+    /// Must be called within a tokio runtime with its timer enabled.
+    ///
+    /// # Errors
+    /// [`LoadError`]; the message says what to do, for a settings problem with file, line and column.
+    pub async fn load(engine: &Engine, spec: PluginSpec) -> Result<Plugin, LoadError> {
+        let engine = engine.clone();
+        let loaded = tokio::task::spawn_blocking(move || prepare(engine, spec));
+        let loaded = loaded.await.map_err(|_| LoadError::ShuttingDown)??;
+        let (_, configured) = Instance::start(&loaded).await.map_err(LoadError::Start)?;
+        match configured {
+            Ok(plan) => Ok(Plugin { loaded: Arc::new(loaded), wants: Arc::new(Wants::new(plan)) }),
+            Err(problems) => Err(LoadError::Settings(problems_of(problems, &loaded.files))),
+        }
+    }
+
+    /// Opens an exchange. Nothing is instantiated before the first call.
+    pub fn session(&self) -> Session {
+        Session::new(Arc::clone(&self.loaded))
+    }
+
+    /// Whether the plugin's plan asks for resources of this type, travelling in this direction, in this
+    /// FHIR interaction (`read`, `search-type`, …).
+    pub fn wants(&self, interaction: &str, direction: Direction, resource_type: &str) -> bool {
+        self.wants.directions.contains(&direction)
+            && includes(&self.wants.interactions, interaction)
+            && includes(&self.wants.resource_types, resource_type)
+    }
+
+    /// The name under `[plugins]`.
+    pub fn name(&self) -> &str {
+        &self.loaded.name
+    }
+
+    /// What the plugin asked to see.
+    pub fn plan(&self) -> &Plan {
+        &self.wants.plan
+    }
+
+    /// What a call may cost.
+    pub fn limits(&self) -> Limits {
+        self.loaded.limits
+    }
+
+    /// What becomes of an exchange when the plugin fails.
+    pub fn on_failure(&self) -> OnFailure {
+        self.loaded.on_failure
+    }
+
+    /// Where the memory of its instances comes from.
+    pub fn allocation(&self) -> Allocation {
+        self.loaded.allocation
+    }
+
+    /// SHA-256 of the component, in hexadecimal digits.
+    pub fn digest(&self) -> &str {
+        &self.loaded.digest
+    }
+}
+
+impl fmt::Debug for Plugin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plugin")
+            .field("name", &self.loaded.name)
+            .field("digest", &self.loaded.digest)
+            .field("allocation", &self.loaded.allocation)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The plan, made ready for questions.
+struct Wants {
+    plan: Plan,
+    directions: Vec<Direction>,
+    interactions: BTreeSet<String>,
+    resource_types: BTreeSet<String>,
+}
+
+impl Wants {
+    fn new(plan: Plan) -> Wants {
+        Wants {
+            directions: plan.directions.clone(),
+            interactions: plan.interactions.iter().cloned().collect(),
+            resource_types: plan.resource_types.iter().cloned().collect(),
+            plan,
+        }
+    }
+}
+
+fn includes(wanted: &BTreeSet<String>, name: &str) -> bool {
+    wanted.is_empty() || wanted.contains(name)
+}
+
+/// Everything about a plugin that needs no call of the guest. Blocks.
+fn prepare(engine: Engine, spec: PluginSpec) -> Result<Loaded, LoadError> {
+    let name: Arc<str> = spec.name.into();
+    let keyed = spec
+        .grants
+        .pseudonym
+        .map(pseudonym::validate)
+        .transpose()
+        .map_err(|fault| LoadError::Grant { plugin: name.to_string(), grant: "pseudonym", fault })?;
+    let bytes = read(spec.component)?;
+    let digest: [u8; 32] = Sha256::digest(&bytes).into();
+    let (component, allocation) = compile(&engine, &bytes, &digest)?;
+    check_world(&component)?;
+    let backend = engine.backend(allocation).ok_or(LoadError::ShuttingDown)?;
+    let slots = Arc::clone(&backend.slots);
+    let contract = |error: wasmtime::Error| LoadError::Contract(format!("{error:#}"));
+    let pre = backend.linker.instantiate_pre(&component).map_err(contract)?;
+    let pre = ResourcePluginPre::new(pre).map_err(contract)?;
+    Ok(Loaded {
+        slots,
+        pre,
+        settings: if spec.settings.is_null() { "{}".to_owned() } else { Value::to_string(&spec.settings) },
+        files: spec.files.into_iter().map(file).collect(),
+        keyed: keyed.map(Arc::new),
+        limits: spec.limits,
+        on_failure: spec.on_failure,
+        allocation,
+        digest: hex(&digest),
+        name,
+        engine,
+    })
+}
+
+fn read(source: Source) -> Result<Bytes, LoadError> {
+    let bytes = match source {
+        Source::Bytes(bytes) => bytes,
+        Source::Path(path) => match fs::read(&path) {
+            Ok(bytes) => bytes.into(),
+            Err(source) => return Err(LoadError::Read { path, source }),
+        },
+    };
+    // The preamble: magic number, version, and layer (0 for core modules, 1 for components).
+    match bytes.get(..8) {
+        Some([0, b'a', b's', b'm', _, _, 1, 0]) => Ok(bytes),
+        Some([0, b'a', b's', b'm', _, _, 0, 0]) => Err(LoadError::CoreModule),
+        _ => Err(LoadError::NotWasm),
+    }
+}
+
+/// Compiles, or takes what the cache has, and picks the engine whose slots are large enough.
+fn compile(engine: &Engine, bytes: &[u8], digest: &[u8; 32]) -> Result<(Component, Allocation), LoadError> {
+    let failed = |error: wasmtime::Error| LoadError::Compile(format!("{error:#}"));
+    let on_demand = engine.backend(Allocation::OnDemand).ok_or(LoadError::ShuttingDown)?;
+    let (compiled, cached) = engine.cache().compile(&on_demand.engine, bytes, digest).map_err(failed)?;
+    match place(engine, &compiled) {
+        Ok(placed) => Ok(placed),
+        Err(_) if cached => {
+            let compiled = engine.cache().recompile(&on_demand.engine, bytes, digest).map_err(failed)?;
+            place(engine, &compiled).map_err(failed)
+        }
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// The pool refuses what does not fit a slot.
+fn place(engine: &Engine, compiled: &Compiled) -> wasmtime::Result<(Component, Allocation)> {
+    let load = |allocation| {
+        let backend = engine.backend(allocation).ok_or_else(|| wasmtime::format_err!("no such engine"))?;
+        Ok::<_, wasmtime::Error>((compiled.load(&backend.engine)?, allocation))
+    };
+    load(Allocation::Pooled).or_else(|_| load(Allocation::OnDemand))
+}
+
+fn check_world(component: &Component) -> Result<(), LoadError> {
+    let world = component.component_type();
+    let engine = component.engine();
+    let found: Vec<String> = world.exports(engine).map(|(name, _)| name.to_owned()).collect();
+    let missing: Vec<String> = EXPORTS
+        .iter()
+        .filter(|wanted| !found.iter().any(|name| name == *wanted))
+        .map(|wanted| (*wanted).to_owned())
+        .collect();
+    if !missing.is_empty() {
+        return Err(LoadError::MissingExports { missing, found });
+    }
+    let known = |name: &str| {
+        let interface = name.split_once('@').map_or(name, |(interface, _)| interface);
+        // The linker knows which interfaces of WASI there are.
+        interface.starts_with("wasi:") || IMPORTS.contains(&interface)
+    };
+    let unknown: Vec<String> =
+        world.imports(engine).map(|(name, _)| name.to_owned()).filter(|name| !known(name)).collect();
+    if unknown.is_empty() { Ok(()) } else { Err(LoadError::UnknownImports { unknown }) }
+}
+
+fn file(file: NamedFile) -> setup::File {
+    setup::File { name: file.name, path: file.path, content: file.content.into() }
+}
+
+/// The guest's problems, bounded, and with the paths that the operator knows.
+fn problems_of(problems: Vec<setup::Problem>, files: &[setup::File]) -> Vec<Problem> {
+    let path = |name: String| {
+        let file = files.iter().find(|file| file.name == name);
+        file.map_or_else(|| one_line(&name, PROBLEM_BYTES), |file| file.path.clone())
+    };
+    let problem = |problem: setup::Problem| Problem {
+        file: problem.file.map(path),
+        line: problem.line,
+        column: problem.column,
+        pointer: one_line(&problem.pointer, PROBLEM_BYTES),
+        message: one_line(&problem.message, PROBLEM_BYTES),
+    };
+    problems.into_iter().take(PROBLEMS).map(problem).collect()
+}

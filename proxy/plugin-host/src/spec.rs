@@ -1,0 +1,135 @@
+//! What the configuration says about one plugin.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use crate::capability::pseudonym::PseudonymGrant;
+
+/// A plugin to be loaded.
+#[derive(Debug)]
+pub struct PluginSpec {
+    /// Its name: the key under `[plugins]`.
+    pub name: String,
+    /// Where its code is.
+    pub component: Source,
+    /// Its settings; [`Value::Null`] stands for none.
+    pub settings: Value,
+    /// The files it is configured with.
+    pub files: Vec<NamedFile>,
+    /// What it may use of the host.
+    pub grants: Grants,
+    /// What a call may cost.
+    pub limits: Limits,
+    /// What the gateway does when it fails.
+    pub on_failure: OnFailure,
+}
+
+impl PluginSpec {
+    /// A plugin with no settings, no files, no grants and the default limits.
+    pub fn new(name: impl Into<String>, component: impl Into<Source>) -> PluginSpec {
+        PluginSpec {
+            name: name.into(),
+            component: component.into(),
+            settings: Value::Null,
+            files: Vec::new(),
+            grants: Grants::default(),
+            limits: Limits::default(),
+            on_failure: OnFailure::default(),
+        }
+    }
+}
+
+/// Where the code of a plugin is.
+#[derive(Clone)]
+pub enum Source {
+    /// A file, read by [`Plugin::load`](crate::Plugin::load).
+    Path(PathBuf),
+    /// The component itself.
+    Bytes(Bytes),
+}
+
+/// A file that the configuration names for a plugin.
+#[derive(Clone)]
+pub struct NamedFile {
+    /// The name that the plugin knows it by: the key under `[plugins.<name>.files]`.
+    pub name: String,
+    /// The path as the operator wrote it, for messages.
+    pub path: String,
+    /// Its bytes.
+    pub content: Bytes,
+}
+
+/// The capabilities of a plugin. Logging needs no grant: it is bounded and ends in the host's log.
+#[derive(Debug, Default)]
+pub struct Grants {
+    /// `[plugins.<name>.grants.pseudonym]`: tokens and date offsets under a key.
+    pub pseudonym: Option<PseudonymGrant>,
+}
+
+/// What one call of a plugin may cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Time on the processor, host functions included; waiting does not count. Default 100 ms.
+    pub cpu_per_call: Duration,
+    /// Time until the answer, waiting included. Default 5 s.
+    pub wall_per_call: Duration,
+    /// Bytes of memory of one instance; also the most that one call may hand over. Default 64 MiB.
+    pub memory: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            cpu_per_call: Duration::from_millis(100),
+            wall_per_call: Duration::from_secs(5),
+            memory: 64 << 20,
+        }
+    }
+}
+
+/// What becomes of an exchange when a plugin fails. The host only carries it: the gateway decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnFailure {
+    /// The exchange is refused: right for anything that protects data.
+    #[default]
+    Refuse,
+    /// The exchange goes on as if the plugin were not there.
+    Pass,
+}
+
+impl From<&str> for Source {
+    fn from(path: &str) -> Self {
+        Source::Path(path.into())
+    }
+}
+
+impl From<PathBuf> for Source {
+    fn from(path: PathBuf) -> Self {
+        Source::Path(path)
+    }
+}
+
+impl From<Bytes> for Source {
+    fn from(bytes: Bytes) -> Self {
+        Source::Bytes(bytes)
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::Path(path) => path.fmt(f),
+            Source::Bytes(bytes) => write!(f, "{} bytes", bytes.len()),
+        }
+    }
+}
+
+impl fmt::Debug for NamedFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} = {} ({} bytes)", self.name, self.path, self.content.len())
+    }
+}
