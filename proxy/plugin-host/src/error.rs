@@ -70,6 +70,15 @@ pub enum LoadError {
     /// The plugin refuses its settings or files. One line each.
     #[error("{}", lines(.0))]
     Settings(Vec<Problem>),
+    /// The plugin wants to see something that does not exist.
+    #[error(
+        "the plugin's plan names {}: no interaction, no resource type of R4, no wish known here",
+        list(unknown)
+    )]
+    Plan {
+        /// The names.
+        unknown: Vec<String>,
+    },
     /// The host is shutting down.
     #[error("the host is shutting down")]
     ShuttingDown,

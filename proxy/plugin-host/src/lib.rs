@@ -43,6 +43,7 @@ mod engine;
 mod error;
 mod host;
 mod instance;
+mod plan;
 mod plugin;
 mod session;
 mod spec;

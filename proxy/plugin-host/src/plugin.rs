@@ -1,6 +1,5 @@
 //! A plugin that is compiled, checked and configured.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 use std::sync::Arc;
@@ -18,6 +17,7 @@ use crate::engine::{Allocation, Engine};
 use crate::error::{LoadError, Problem};
 use crate::host::{HostState, hex, one_line};
 use crate::instance::Instance;
+use crate::plan::Wants;
 use crate::session::Session;
 use crate::spec::{Limits, NamedFile, OnFailure, PluginSpec, Source};
 
@@ -60,10 +60,12 @@ impl Plugin {
         let loaded = tokio::task::spawn_blocking(move || prepare(engine, spec));
         let loaded = loaded.await.map_err(|_| LoadError::ShuttingDown)??;
         let (_, configured) = Instance::start(&loaded).await.map_err(LoadError::Start)?;
-        match configured {
-            Ok(plan) => Ok(Plugin { loaded: Arc::new(loaded), wants: Arc::new(Wants::new(plan)) }),
-            Err(problems) => Err(LoadError::Settings(problems_of(problems, &loaded.files))),
-        }
+        let plan =
+            configured.map_err(|problems| LoadError::Settings(problems_of(problems, &loaded.files)))?;
+        let wants = Wants::new(plan).map_err(|unknown| LoadError::Plan {
+            unknown: unknown.iter().take(PROBLEMS).map(|name| one_line(name, PROBLEM_BYTES)).collect(),
+        })?;
+        Ok(Plugin { loaded: Arc::new(loaded), wants: Arc::new(wants) })
     }
 
     /// Opens an exchange. Nothing is instantiated before the first call.
@@ -72,11 +74,10 @@ impl Plugin {
     }
 
     /// Whether the plugin's plan asks for resources of this type, travelling in this direction, in this
-    /// FHIR interaction (`read`, `search-type`, …).
+    /// FHIR interaction (`read`, `search-type`, …). The groups `search` and `history` and their members
+    /// stand for each other: who wants one is asked when nobody knows which.
     pub fn wants(&self, interaction: &str, direction: Direction, resource_type: &str) -> bool {
-        self.wants.directions.contains(&direction)
-            && includes(&self.wants.interactions, interaction)
-            && includes(&self.wants.resource_types, resource_type)
+        self.wants.includes(interaction, direction, resource_type)
     }
 
     /// The name under `[plugins]`.
@@ -86,7 +87,7 @@ impl Plugin {
 
     /// What the plugin asked to see.
     pub fn plan(&self) -> &Plan {
-        &self.wants.plan
+        self.wants.plan()
     }
 
     /// What a call may cost.
@@ -118,29 +119,6 @@ impl fmt::Debug for Plugin {
             .field("allocation", &self.loaded.allocation)
             .finish_non_exhaustive()
     }
-}
-
-/// The plan, made ready for questions.
-struct Wants {
-    plan: Plan,
-    directions: Vec<Direction>,
-    interactions: BTreeSet<String>,
-    resource_types: BTreeSet<String>,
-}
-
-impl Wants {
-    fn new(plan: Plan) -> Wants {
-        Wants {
-            directions: plan.directions.clone(),
-            interactions: plan.interactions.iter().cloned().collect(),
-            resource_types: plan.resource_types.iter().cloned().collect(),
-            plan,
-        }
-    }
-}
-
-fn includes(wanted: &BTreeSet<String>, name: &str) -> bool {
-    wanted.is_empty() || wanted.contains(name)
 }
 
 /// Everything about a plugin that needs no call of the guest. Blocks.
