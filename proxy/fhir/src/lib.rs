@@ -6,7 +6,12 @@
 
 pub mod base;
 pub mod bundle;
+pub mod format;
+pub mod interaction;
 pub mod json;
+pub mod operations;
+pub mod outcome;
+pub mod parameters;
 pub mod r4;
 pub mod resource_type;
 pub mod urls;

@@ -1,0 +1,192 @@
+//! For any text: no panic, and what is written again is understood as the same.
+
+use proptest::{collection::vec, option, prelude::*, sample::select};
+
+use super::*;
+
+/// Writes a request and reads it again.
+fn again(request: &Request) -> Result<Request, Refusal> {
+    let target = request.target();
+    let (path, query) = target
+        .path_and_query
+        .split_once('?')
+        .map_or((target.path_and_query.as_str(), None), |(p, q)| (p, Some(q)));
+    let conditions: Vec<_> = request.preconditions.headers().collect();
+    let condition =
+        |wanted: &str| conditions.iter().find(|(name, _)| *name == wanted).map(|(_, value)| value.as_str());
+    let prefer = request.prefer.header();
+    let head = Head {
+        method: target.method,
+        path,
+        query,
+        content_type: request.body.media_type(),
+        accept: Some(request.format.media_type()).filter(|_| {
+            // A Binary's content is what comes when its resource is not named.
+            !(request.binary_raw && request.format == crate::format::Format::FhirJson)
+        }),
+        prefer: prefer.as_deref(),
+        if_match: condition("if-match"),
+        if_none_match: condition("if-none-match"),
+        if_modified_since: condition("if-modified-since"),
+        if_none_exist: condition("if-none-exist"),
+    };
+    let read = parse(&head)?;
+    match request.form() {
+        Some(form) => read.with_form(form.as_bytes()),
+        None => Ok(read),
+    }
+}
+
+/// As `again`, for a request that came in by `Accept: application/json` and names `_format` no more.
+fn same(request: Request) -> Result<(), TestCaseError> {
+    let mut read =
+        again(&request).map_err(|refusal| TestCaseError::fail(format!("{request:?}: {refusal:?}")))?;
+    if request.interaction.resource_type() == Some(ResourceType::Binary)
+        && request.format == crate::format::Format::Json
+    {
+        // `_format=application/json` asks for the resource, `Accept: application/json` for the content.
+        read.binary_raw = request.binary_raw;
+    }
+    prop_assert_eq!(read, request);
+    Ok(())
+}
+
+fn method() -> impl Strategy<Value = &'static str> {
+    select(vec!["GET", "GET", "GET", "HEAD", "POST", "POST", "PUT", "PATCH", "DELETE"])
+}
+
+fn path() -> impl Strategy<Value = String> {
+    let segment = prop_oneof![
+        4 => select(vec!["Patient", "Observation", "Binary", "metadata", "_history", "_search", "*", "%50atient"])
+            .prop_map(str::to_owned),
+        2 => select(vec!["$everything", "$export", "$export-poll-status", "$meta-add", "$own"])
+            .prop_map(str::to_owned),
+        4 => "[A-Za-z0-9.-]{1,8}",
+        1 => "\\PC{0,4}",
+    ];
+    (vec(segment, 0..5), any::<bool>()).prop_map(|(segments, slash)| {
+        let mut path: String = segments.iter().flat_map(|segment| ["/", segment]).collect();
+        if slash {
+            path.push('/');
+        }
+        path
+    })
+}
+
+fn parameters() -> impl Strategy<Value = String> {
+    let name = prop_oneof![
+        select(vec![
+            "name",
+            "subject:Patient.name",
+            "_id",
+            "_count",
+            "_format",
+            "_pretty",
+            "_summary",
+            "_include"
+        ])
+        .prop_map(str::to_owned),
+        select(vec!["_getpages", "_getpagesoffset", "_bundletype", "_pageId", "persist", "patient", "_pid"])
+            .prop_map(str::to_owned),
+        "[a-z_%+&:.]{1,6}",
+    ];
+    let value = prop_oneof![
+        select(vec![
+            "json",
+            "application/fhir+json",
+            "application/json",
+            "true",
+            "20",
+            "searchset",
+            "x%2Cy",
+            "a+b"
+        ])
+        .prop_map(str::to_owned),
+        "\\PC{0,10}",
+    ];
+    vec((name, value), 0..5).prop_map(|pairs| {
+        pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
+    })
+}
+
+fn content_type() -> impl Strategy<Value = Option<&'static str>> {
+    option::weighted(
+        0.9,
+        select(vec![
+            FHIR_JSON,
+            FHIR_JSON,
+            "application/json",
+            FORM,
+            FORM,
+            "application/json-patch+json",
+            "image/png",
+        ]),
+    )
+}
+
+fn accept() -> impl Strategy<Value = Option<&'static str>> {
+    option::of(select(vec!["*/*", FHIR_JSON, "application/json", "image/png", "text/html, */*;q=0.1"]))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4096))]
+
+    #[test]
+    fn what_is_written_again_is_the_same(
+        (method, path, query, body) in (method(), path(), option::of(parameters()), parameters()),
+        (content_type, accept) in (content_type(), accept()),
+        prefer in option::of(select(vec!["return=minimal", "respond-async, handling=strict"])),
+        tag in option::of(select(vec!["W/\"1\"", "*", "2", "x y"])),
+        if_none_exist in option::weighted(0.2, parameters()),
+        date in option::of(Just("Sun, 06 Nov 1994 08:49:37 GMT")),
+    ) {
+        let head = Head {
+            method,
+            path: &path,
+            query: query.as_deref(),
+            content_type,
+            accept,
+            prefer,
+            if_match: tag.filter(|_| method != "POST"),
+            if_none_match: tag.filter(|_| method == "GET"),
+            if_modified_since: date,
+            if_none_exist: if_none_exist.as_deref().filter(|_| method == "POST"),
+        };
+        let Ok(request) = parse(&head) else { return Ok(()) };
+        if request.body == BodyKind::Form
+            && let Ok(request) = request.clone().with_form(body.as_bytes())
+        {
+            same(request)?;
+        }
+        same(request)?;
+    }
+
+    #[test]
+    fn any_text_is_understood_or_refused(
+        (method, path, query) in (any::<String>(), any::<String>(), any::<Option<String>>()),
+        headers in vec(any::<Option<String>>(), 7),
+        body in any::<Vec<u8>>(),
+    ) {
+        let head = Head {
+            method: &method,
+            path: &path,
+            query: query.as_deref(),
+            content_type: headers[0].as_deref(),
+            accept: headers[1].as_deref(),
+            prefer: headers[2].as_deref(),
+            if_match: headers[3].as_deref(),
+            if_none_match: headers[4].as_deref(),
+            if_modified_since: headers[5].as_deref(),
+            if_none_exist: headers[6].as_deref(),
+        };
+        for head in [head, Head { method: "POST", path: "/Patient/_search", query: None, ..head }] {
+            let _ = parse(&head).map(|request| request.with_form(&body));
+        }
+        let _ = parse(&Head { method: "PUT", path: "/Binary/1", query: None, ..head });
+        let _ = parse(&Head { method: "POST", path: "/Patient", query: None, ..head });
+        for refusal in [parse(&head).err()].into_iter().flatten() {
+            prop_assert!((400..=415).contains(&refusal.status));
+            prop_assert_eq!(refusal.allow.is_empty(), refusal.status != 405);
+        }
+    }
+}
