@@ -1,1 +1,5 @@
-//! Who may do what: the caller, and what a route lets through.
+//! Who may do what: what a route lets through.
+
+#![forbid(unsafe_code)]
+
+pub mod surface;

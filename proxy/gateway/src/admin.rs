@@ -1,0 +1,108 @@
+//! Health and metrics, on a listener and a runtime of their own: they answer while every core is busy.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::get;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::state::Shared;
+
+/// Upper bounds of the duration histograms, in seconds.
+const BUCKETS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+/// How long a server may take to accept a connection and still count as there.
+const PROBE: Duration = Duration::from_secs(1);
+
+/// Why the admin listener does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {0}")]
+    Listen(SocketAddr, #[source] io::Error),
+    /// Metrics are already being recorded in this process.
+    #[error("metrics cannot be recorded: {0}")]
+    Metrics(String),
+}
+
+#[derive(Clone)]
+struct Admin {
+    shared: Arc<Shared>,
+    metrics: PrometheusHandle,
+    stop: watch::Receiver<bool>,
+}
+
+/// Starts recording metrics.
+///
+/// # Errors
+/// Somebody else in this process records already.
+pub fn metrics() -> Result<PrometheusHandle, AdminError> {
+    PrometheusBuilder::new()
+        .set_buckets(&BUCKETS)
+        .and_then(PrometheusBuilder::install_recorder)
+        .map_err(|error| AdminError::Metrics(error.to_string()))
+}
+
+/// Serves `/live`, `/ready` and `/metrics` until `stop` says true and the cores are done.
+///
+/// # Errors
+/// The address cannot be listened on.
+pub fn start(
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    metrics: PrometheusHandle,
+    stop: watch::Receiver<bool>,
+) -> Result<(SocketAddr, JoinHandle<()>), AdminError> {
+    let failed = |error| AdminError::Listen(address, error);
+    let listener = std::net::TcpListener::bind(address).map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    let admin = Admin { shared, metrics, stop };
+    let serve = async move {
+        let routes = Router::new()
+            .route("/live", get(|| async { "live\n" }))
+            .route("/ready", get(ready))
+            .route("/metrics", get(scrape))
+            .with_state(admin);
+        match TcpListener::from_std(listener) {
+            Ok(listener) => {
+                if let Err(error) = axum::serve(listener, routes).await {
+                    tracing::error!(%error, "the admin listener ended");
+                }
+            }
+            Err(error) => tracing::error!(%error, "the admin listener does not start"),
+        }
+    };
+    let thread = std::thread::Builder::new().name("admin".into()).spawn(move || runtime.block_on(serve));
+    Ok((bound, thread.map_err(failed)?))
+}
+
+/// Ready means: not stopping, and every server accepts connections.
+async fn ready(State(admin): State<Admin>) -> (StatusCode, String) {
+    if *admin.stop.borrow() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n".into());
+    }
+    for route in &admin.shared.routes {
+        let pool = admin.shared.pool_settings(&route.upstream);
+        let probe = timeout(PROBE, TcpStream::connect((pool.host.as_str(), pool.port))).await;
+        if !matches!(probe, Ok(Ok(_))) {
+            let message = format!("the FHIR server of route {} does not accept connections\n", route.name);
+            return (StatusCode::SERVICE_UNAVAILABLE, message);
+        }
+    }
+    (StatusCode::OK, "ready\n".into())
+}
+
+async fn scrape(State(admin): State<Admin>) -> String {
+    admin.metrics.run_upkeep();
+    admin.metrics.render()
+}

@@ -1,0 +1,21 @@
+//! `fireguard check`.
+
+use std::path::Path;
+
+use super::{Failed, report, runtime, say};
+use crate::config::Config;
+use crate::state::Shared;
+
+/// Reads the configuration and loads its plugins.
+pub(super) fn check(path: &Path) -> Result<(), Failed> {
+    let config = Config::load(path)?;
+    let summary = format!(
+        "{} is valid: {} route(s), {} plugin(s)",
+        path.display(),
+        config.routes.len(),
+        config.plugins.len()
+    );
+    runtime()?.block_on(Shared::build(config)).map_err(|error| report(&error))?;
+    say(&summary);
+    Ok(())
+}

@@ -1,0 +1,96 @@
+//! The command line.
+
+mod check;
+mod init;
+mod probe;
+mod run;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A FHIR reverse proxy that protects a HAPI FHIR server and runs sandboxed plugins.
+#[derive(Parser)]
+#[command(name = "fireguard", version, about, propagate_version = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve, until SIGTERM or Ctrl-C.
+    Run(ConfigFile),
+    /// Read the configuration and load the plugins, connect to nothing, and say what is wrong.
+    Check(ConfigFile),
+    /// Write a configuration for your own FHIR server and try it out.
+    Init(init::Arguments),
+    /// Print the JSON Schema of the configuration file.
+    Schema,
+    /// Print the version.
+    Version,
+}
+
+#[derive(clap::Args)]
+struct ConfigFile {
+    /// The configuration file.
+    #[arg(short, long, default_value = "fireguard.toml", env = "FIREGUARD_CONFIG")]
+    config: PathBuf,
+}
+
+/// Why a command failed: a report for people.
+type Failed = miette::Report;
+
+/// Reads the command line and does what it says.
+pub fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Run(file) => run::run(&file.config),
+        Command::Check(file) => check::check(&file.config),
+        Command::Init(arguments) => init::init(&arguments),
+        Command::Schema => schema(),
+        Command::Version => {
+            say(&format!("fireguard {}", env!("CARGO_PKG_VERSION")));
+            Ok(())
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(report) => {
+            eprintln!("{report:?}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn schema() -> Result<(), Failed> {
+    let schema = schemars::schema_for!(crate::config::file::File);
+    say(&serde_json::to_string_pretty(&schema).map_err(|error| miette::miette!("{error}"))?);
+    Ok(())
+}
+
+/// A line for the person at the terminal.
+#[expect(clippy::print_stdout, reason = "the commands' own output")]
+fn say(line: &str) {
+    println!("{line}");
+}
+
+/// An error with its causes, on one line each.
+fn report(error: &dyn std::error::Error) -> Failed {
+    let mut message = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        message = format!("{message}: {cause}");
+        source = cause.source();
+    }
+    miette::miette!("{message}")
+}
+
+/// A runtime for what is not served by the cores.
+fn runtime() -> Result<tokio::runtime::Runtime, Failed> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .map_err(|error| report(&error))
+}

@@ -1,0 +1,52 @@
+//! Every default in one table; `docs/reference/defaults.md` shows the same (a test compares them).
+
+use std::time::Duration;
+
+/// Where clients connect.
+pub const LISTEN: &str = "127.0.0.1:8088";
+/// Where health and metrics are served.
+pub const ADMIN_LISTEN: &str = "127.0.0.1:9088";
+/// How long a TLS handshake, a PROXY header or a request head may take to arrive.
+pub const CLIENT_HEAD: Duration = Duration::from_secs(10);
+/// How long an idle client connection is kept.
+pub const CLIENT_IDLE: Duration = Duration::from_secs(75);
+/// Requests at once on one HTTP/2 connection.
+pub const H2_STREAMS: u32 = 200;
+/// All request headers together.
+pub const REQUEST_HEAD_BYTES: u64 = 32 << 10;
+/// How long running requests may go on after a stop signal.
+pub const DRAIN: Duration = Duration::from_secs(30);
+
+/// Connecting to the server.
+pub const CONNECT: Duration = Duration::from_secs(2);
+/// From sending a request to the head of its answer.
+pub const ANSWER_HEAD: Duration = Duration::from_secs(60);
+/// The same for a batch or transaction: HAPI needs 11 s for 10,000 entries.
+pub const BUNDLE_ANSWER_HEAD: Duration = Duration::from_secs(300);
+/// Silence inside a body.
+pub const BODY_IDLE: Duration = Duration::from_secs(30);
+/// How long an unused connection to the server is kept; HAPI's Tomcat closes after 60 s.
+pub const KEEP_IDLE: Duration = Duration::from_secs(20);
+/// Unused connections to the server kept on each core.
+pub const MAX_IDLE: usize = 32;
+
+/// The largest request body.
+pub const REQUEST_BODY: u64 = 64 << 20;
+/// The largest body of a `_search` by POST.
+pub const FORM_BODY: u64 = 64 << 10;
+/// The largest resource a plugin gets.
+pub const RESOURCE: u64 = 16 << 20;
+/// How many bytes of resources go to a plugin in one call.
+pub const PLUGIN_BATCH: usize = 64 << 10;
+
+/// How often a throttled request is sent, the first time included.
+pub const RETRY_ATTEMPTS: u32 = 3;
+/// The longest wait between two attempts.
+pub const RETRY_LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// Processor time of one plugin call.
+pub const PLUGIN_CPU: Duration = Duration::from_millis(100);
+/// Time of one plugin call, waits included.
+pub const PLUGIN_WALL: Duration = Duration::from_secs(5);
+/// Memory of one plugin instance.
+pub const PLUGIN_MEMORY: u64 = 64 << 20;

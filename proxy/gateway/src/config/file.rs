@@ -1,0 +1,291 @@
+//! The configuration file as it is written: strict TOML, nothing resolved yet.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::defaults;
+use super::units::{SecretSource, Size, Time};
+
+/// A Fireguard configuration.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct File {
+    /// Where clients connect.
+    #[serde(default)]
+    pub server: Server,
+    /// Health and metrics.
+    #[serde(default)]
+    pub admin: Admin,
+    /// The FHIR servers, by a name of your choice.
+    pub upstreams: BTreeMap<String, Upstream>,
+    /// The ways in, by a name of your choice.
+    pub routes: BTreeMap<String, Route>,
+    /// The plugins, by a name of your choice.
+    #[serde(default)]
+    pub plugins: BTreeMap<String, Plugin>,
+    /// Times and sizes.
+    #[serde(default)]
+    pub limits: Limits,
+    /// What is logged.
+    #[serde(default)]
+    pub log: Log,
+}
+
+/// Where clients connect.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Server {
+    /// Address and port; port 0 takes a free one.
+    #[schemars(with = "String")]
+    pub listen: Spanned<String>,
+    /// The scheme and host clients use, `https://fhir.example.org`. Without it links are built from each
+    /// request's own `Host`.
+    #[schemars(with = "Option<String>")]
+    pub public_url: Option<Spanned<String>>,
+    /// Cores to use; all of them unless given.
+    pub workers: Option<NonZeroU32>,
+    /// Serve TLS.
+    pub tls: Option<Tls>,
+    /// Networks of balancers whose `X-Forwarded-*` headers are believed: `["10.0.0.0/8"]`.
+    #[schemars(with = "Vec<String>")]
+    pub trusted_peers: Vec<Spanned<String>>,
+    /// Trusted peers start each connection with a PROXY protocol v2 header.
+    pub proxy_protocol: bool,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: Spanned::new(0..0, defaults::LISTEN.to_owned()),
+            public_url: None,
+            workers: None,
+            tls: None,
+            trusted_peers: Vec::new(),
+            proxy_protocol: false,
+        }
+    }
+}
+
+/// Certificates of the listener.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// PEM file with the certificate and its chain.
+    #[schemars(with = "String")]
+    pub certificate: Spanned<String>,
+    /// The private key (PEM): `file:PATH` or `env:NAME`.
+    #[schemars(with = "SecretSource")]
+    pub key: Spanned<SecretSource>,
+}
+
+/// Health and metrics.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Admin {
+    /// Address and port. It has no access control of its own: keep it off public networks.
+    #[schemars(with = "String")]
+    pub listen: Spanned<String>,
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self { listen: Spanned::new(0..0, defaults::ADMIN_LISTEN.to_owned()) }
+    }
+}
+
+/// A FHIR server.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Upstream {
+    /// Its base URL as seen from here: `http://127.0.0.1:8080/fhir`.
+    #[schemars(with = "String")]
+    pub url: Spanned<String>,
+}
+
+/// A way in.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    /// The path of its FHIR base: `/fhir`.
+    #[schemars(with = "String")]
+    pub path: Spanned<String>,
+    /// The name of the upstream it leads to.
+    #[schemars(with = "String")]
+    pub upstream: Spanned<String>,
+    /// Refuse every interaction that changes something.
+    #[serde(default)]
+    pub read_only: bool,
+    /// The operations it lets through; the read-only ones of R4 unless given.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub operations: Option<Vec<Spanned<String>>>,
+    /// The search parameters it lets through, as `name` or `Type.name`; all unless given.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub search_parameters: Option<Vec<Spanned<String>>>,
+    /// The plugins that see its resources, in order toward the server, reversed toward the client.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub plugins: Vec<Spanned<String>>,
+    /// How often one client may ask.
+    pub rate: Option<Rate>,
+}
+
+/// How often one client may ask.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Rate {
+    /// Requests a second on the long run.
+    pub per_second: NonZeroU32,
+    /// Requests at once.
+    pub burst: NonZeroU32,
+}
+
+/// A plugin.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Plugin {
+    /// The component's file.
+    #[schemars(with = "String")]
+    pub component: Spanned<String>,
+    /// What happens to an exchange when the plugin fails.
+    #[serde(default)]
+    pub on_failure: OnFailure,
+    /// Settings, as the plugin documents them.
+    #[serde(default)]
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
+    pub settings: toml::Table,
+    /// Files the plugin reads, by the name the plugin knows them by.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, String>")]
+    pub files: BTreeMap<String, Spanned<String>>,
+    /// What it may use of the host.
+    #[serde(default)]
+    pub grants: Grants,
+    /// Processor time of one call.
+    pub cpu_per_call: Option<Time>,
+    /// Time of one call, waits included.
+    pub wall_per_call: Option<Time>,
+    /// Memory of one instance.
+    pub memory: Option<Size>,
+}
+
+/// What happens to an exchange when a plugin fails.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnFailure {
+    /// It is refused.
+    #[default]
+    Refuse,
+    /// It goes on as if the plugin were not there. Never for a plugin that protects data.
+    Pass,
+}
+
+/// What a plugin may use of the host.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Grants {
+    /// Keyed tokens and date offsets.
+    pub pseudonym: Option<Pseudonym>,
+}
+
+/// Keyed tokens and date offsets.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pseudonym {
+    /// The key: `env:NAME` or `file:PATH`, at least 16 bytes.
+    #[schemars(with = "SecretSource")]
+    pub key: Spanned<SecretSource>,
+    /// Separates date offsets of one project from another's.
+    #[serde(default)]
+    pub project: String,
+    /// Dates move by at most this many days.
+    pub date_range_days: Option<u16>,
+}
+
+/// Times and sizes.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// How long a TLS handshake or a request head may take to arrive.
+    pub client_head: Time,
+    /// Requests at once on one HTTP/2 connection.
+    pub h2_streams: u32,
+    /// All request headers together.
+    pub request_head: Size,
+    /// The largest request body.
+    pub request_body: Size,
+    /// The largest resource a plugin gets.
+    pub resource: Size,
+    /// Connecting to the server.
+    pub connect: Time,
+    /// From sending a request to the head of its answer.
+    pub answer_head: Time,
+    /// The same for a batch or transaction.
+    pub bundle_answer_head: Time,
+    /// Silence inside a body.
+    pub body_idle: Time,
+    /// How often a throttled request is sent, the first time included.
+    pub retry_attempts: NonZeroU32,
+    /// The longest wait between two attempts.
+    pub retry_longest_wait: Time,
+    /// How long running requests may go on after a stop signal.
+    pub drain: Time,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            client_head: Time(defaults::CLIENT_HEAD),
+            h2_streams: defaults::H2_STREAMS,
+            request_head: Size(defaults::REQUEST_HEAD_BYTES),
+            request_body: Size(defaults::REQUEST_BODY),
+            resource: Size(defaults::RESOURCE),
+            connect: Time(defaults::CONNECT),
+            answer_head: Time(defaults::ANSWER_HEAD),
+            bundle_answer_head: Time(defaults::BUNDLE_ANSWER_HEAD),
+            body_idle: Time(defaults::BODY_IDLE),
+            retry_attempts: NonZeroU32::new(defaults::RETRY_ATTEMPTS).unwrap_or(NonZeroU32::MIN),
+            retry_longest_wait: Time(defaults::RETRY_LONGEST_WAIT),
+            drain: Time(defaults::DRAIN),
+        }
+    }
+}
+
+/// What is logged.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// `json` for machines, `text` for people.
+    pub format: LogFormat,
+    /// `error`, `warn`, `info` or `debug`.
+    pub level: LogLevel,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// One JSON object a line.
+    #[default]
+    Json,
+    /// For people.
+    Text,
+}
+
+/// From which level on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogLevel {
+    /// Faults that need somebody.
+    Error,
+    /// And what may become one.
+    Warn,
+    /// And a line for each exchange.
+    #[default]
+    Info,
+    /// And what helps to find a fault.
+    Debug,
+}

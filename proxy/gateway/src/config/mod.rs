@@ -1,0 +1,142 @@
+//! The configuration: read, checked as a whole, resolved.
+
+pub mod defaults;
+pub mod file;
+mod report;
+mod resolve;
+pub mod units;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use fireguard_access::surface::Surface;
+use fireguard_fhir::base::Base;
+use fireguard_traffic::forwarded::TrustedPeers;
+
+pub use file::{LogFormat, LogLevel, OnFailure, Rate};
+pub use report::{Problem, Report};
+use units::Secret;
+
+/// A configuration in which every name leads somewhere and every value is of its type.
+#[derive(Debug)]
+pub struct Config {
+    /// Where clients connect.
+    pub server: Server,
+    /// Where health and metrics are served.
+    pub admin: SocketAddr,
+    /// The ways in; no prefix is a prefix of another.
+    pub routes: Vec<Route>,
+    /// The plugins that routes use or not.
+    pub plugins: Vec<Plugin>,
+    /// Times and sizes.
+    pub limits: file::Limits,
+    /// What is logged.
+    pub log: file::Log,
+}
+
+/// Where clients connect.
+#[derive(Debug)]
+pub struct Server {
+    /// Address and port.
+    pub listen: SocketAddr,
+    /// Scheme and host of the links we make; none: each request's own.
+    pub public_url: Option<Base>,
+    /// How many cores serve.
+    pub workers: usize,
+    /// Certificates, if TLS is served.
+    pub tls: Option<Tls>,
+    /// Whose forwarding headers are believed.
+    pub trusted: TrustedPeers,
+    /// Trusted peers start connections with a PROXY protocol v2 header.
+    pub proxy_protocol: bool,
+}
+
+/// Certificates, not yet parsed.
+#[derive(Debug)]
+pub struct Tls {
+    /// PEM bytes of the chain.
+    pub certificate: Vec<u8>,
+    /// PEM bytes of the key.
+    pub key: Secret,
+}
+
+/// A way in.
+#[derive(Debug)]
+pub struct Route {
+    /// Its name, in logs and metrics.
+    pub name: String,
+    /// The path of its FHIR base, `/fhir`, or empty for the root.
+    pub prefix: String,
+    /// The FHIR server's base as seen from here.
+    pub upstream: Base,
+    /// What it lets through.
+    pub surface: Surface,
+    /// The plugins that see its resources, by index into [`Config::plugins`].
+    pub plugins: Vec<usize>,
+    /// How often one client may ask.
+    pub rate: Option<Rate>,
+}
+
+/// A plugin, its files read.
+#[derive(Debug)]
+pub struct Plugin {
+    /// Its name.
+    pub name: String,
+    /// The component's file.
+    pub component: PathBuf,
+    /// What happens when it fails.
+    pub on_failure: OnFailure,
+    /// Its settings.
+    pub settings: serde_json::Value,
+    /// Name, path as written, content.
+    pub files: Vec<(String, String, Vec<u8>)>,
+    /// The grant of keyed tokens and date offsets.
+    pub pseudonym: Option<Pseudonym>,
+    /// Processor time of one call.
+    pub cpu_per_call: Duration,
+    /// Time of one call, waits included.
+    pub wall_per_call: Duration,
+    /// Bytes of memory of one instance.
+    pub memory: u64,
+}
+
+/// The grant of keyed tokens and date offsets.
+#[derive(Debug)]
+pub struct Pseudonym {
+    /// The key.
+    pub key: Secret,
+    /// The project's name.
+    pub project: String,
+    /// Dates move by at most this many days; none: the host's default.
+    pub date_range_days: Option<u16>,
+}
+
+impl Config {
+    /// Reads and checks the file at `path`. Relative paths inside it count from its folder.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn load(path: &Path) -> Result<Self, Report> {
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            let message = format!("cannot read {}: {error}", path.display());
+            let help = "name it with --config, or write one with `fireguard init --upstream URL`".to_owned();
+            Report::new(path, "", vec![Problem { message, span: None, help: Some(help) }])
+        })?;
+        Self::parse(&text, path)
+    }
+
+    /// Checks `text`, which stands in the file at `path`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, Report> {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let file = toml::from_str(text)
+            .map_err(|error| Report::new(path, text, vec![resolve::syntax(&error, text)]))?;
+        resolve::resolve(file, folder).map_err(|problems| Report::new(path, text, problems))
+    }
+}
+
+#[cfg(test)]
+mod tests;

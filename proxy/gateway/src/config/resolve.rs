@@ -1,0 +1,294 @@
+//! From the file as written to a configuration that holds together.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::str::FromStr;
+
+use fireguard_access::surface::Surface;
+use fireguard_fhir::base::Base;
+use fireguard_traffic::forwarded::TrustedPeers;
+use toml::Spanned;
+
+use super::units::{Secret, SecretSource};
+use super::{Config, Plugin, Problem, Pseudonym, Route, Server, Tls, defaults, file};
+
+/// Resolves every reference and value, and collects all that is wrong.
+pub(super) fn resolve(file: file::File, folder: &Path) -> Result<Config, Vec<Problem>> {
+    let mut resolver = Resolver { folder, problems: Vec::new() };
+    let server = resolver.server(&file.server);
+    let admin = resolver.address(&file.admin.listen);
+    let plugin_names: Vec<&str> = file.plugins.keys().map(String::as_str).collect();
+    let routes = file
+        .routes
+        .iter()
+        .filter_map(|(name, route)| resolver.route(name, route, &file.upstreams, &plugin_names))
+        .collect::<Vec<_>>();
+    resolver.no_overlap(&file.routes);
+    let plugins = file.plugins.iter().filter_map(|(name, plugin)| resolver.plugin(name, plugin)).collect();
+    if file.routes.is_empty() {
+        resolver.problems.push(Problem {
+            message: "there is no route".into(),
+            span: None,
+            help: Some("add [routes.fhir] with path = \"/fhir\" and upstream = \"…\"".into()),
+        });
+    }
+    match (server, admin, resolver.problems.is_empty()) {
+        (Some(server), Some(admin), true) => {
+            Ok(Config { server, admin, routes, plugins, limits: file.limits, log: file.log })
+        }
+        _ => Err(resolver.problems),
+    }
+}
+
+/// A syntax or type error of the TOML reader, with a guess at what was meant.
+pub(super) fn syntax(error: &toml::de::Error, text: &str) -> Problem {
+    let message = error.message().trim().to_owned();
+    if message.starts_with(super::units::NOT_A_SECRET) {
+        // The line may hold the secret itself: it is named, not shown.
+        let before = error.span().map_or("", |span| text.get(..span.start).unwrap_or(text));
+        let line = before.matches('\n').count() + 1;
+        return Problem { message: format!("line {line}: {message}"), span: None, help: None };
+    }
+    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    let help = match quoted.split_first() {
+        Some((unknown, expected)) if message.starts_with("unknown ") => {
+            Some(near(unknown, expected.iter().copied()).unwrap_or_else(|| one_of(expected.iter().copied())))
+        }
+        _ => None,
+    };
+    // The list of what was expected is the help then; the message says what is wrong.
+    let message = match help {
+        Some(_) => message.split(", expected").next().unwrap_or_default().to_owned(),
+        None => message,
+    };
+    Problem { message, span: error.span(), help }
+}
+
+struct Resolver<'a> {
+    folder: &'a Path,
+    problems: Vec<Problem>,
+}
+
+impl Resolver<'_> {
+    fn server(&mut self, server: &file::Server) -> Option<Server> {
+        let listen = self.address(&server.listen);
+        let public_url = server.public_url.as_ref().and_then(|url| {
+            let base = self.parsed::<Base, _>(url, Base::parse)?;
+            if !base.path().is_empty() {
+                self.problem(url, "public_url is a scheme and a host; the path comes from the route");
+            }
+            Some(base)
+        });
+        let networks: Vec<_> = server
+            .trusted_peers
+            .iter()
+            .filter_map(|text| {
+                let network = |t: &str| t.parse().or_else(|_| t.parse::<std::net::IpAddr>().map(Into::into));
+                self.parsed(text, |t| {
+                    network(t).map_err(|_| "not a network: write \"10.0.0.0/8\" or an address")
+                })
+            })
+            .collect();
+        if server.proxy_protocol && server.trusted_peers.is_empty() {
+            self.problems.push(Problem {
+                message: "proxy_protocol needs trusted_peers: nobody else's PROXY header is believed".into(),
+                span: None,
+                help: Some("list the balancers: trusted_peers = [\"10.0.0.0/8\"]".into()),
+            });
+        }
+        let tls = match &server.tls {
+            None => None,
+            Some(tls) => {
+                let certificate = self.read(&tls.certificate);
+                let key = self.secret(&tls.key);
+                Some(Tls { certificate: certificate?, key: key? })
+            }
+        };
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        Some(Server {
+            listen: listen?,
+            public_url,
+            workers: server.workers.map_or_else(cores, |n| n.get() as usize),
+            tls,
+            trusted: TrustedPeers::new(networks),
+            proxy_protocol: server.proxy_protocol,
+        })
+    }
+
+    fn route(
+        &mut self,
+        name: &str,
+        route: &file::Route,
+        upstreams: &BTreeMap<String, file::Upstream>,
+        plugin_names: &[&str],
+    ) -> Option<Route> {
+        let upstream = match upstreams.get(route.upstream.get_ref()) {
+            Some(upstream) => self.upstream(&upstream.url),
+            None => {
+                self.unknown("upstream", &route.upstream, upstreams.keys().map(String::as_str));
+                None
+            }
+        };
+        let mut plugins = Vec::new();
+        for plugin in &route.plugins {
+            match plugin_names.iter().position(|known| known == plugin.get_ref()) {
+                Some(index) => plugins.push(index),
+                None => self.unknown("plugin", plugin, plugin_names.iter().copied()),
+            }
+        }
+        if let (Some(first), false) = (route.plugins.first(), route.read_only) {
+            self.problems.push(
+                Problem::at(
+                    first.span(),
+                    "plugins see what is read; this route also lets writes through unseen",
+                )
+                .help("set read_only = true on this route and send writes to a route without plugins"),
+            );
+        }
+        let prefix = self.prefix(&route.path);
+        let texts = |list: &Option<Vec<Spanned<String>>>| {
+            list.as_ref().map(|list| list.iter().map(|item| item.get_ref().clone()).collect::<Vec<_>>())
+        };
+        let surface =
+            Surface::new(route.read_only, texts(&route.operations), texts(&route.search_parameters));
+        let surface = surface.map_err(|unknown| {
+            let listed = route.operations.iter().chain(&route.search_parameters).flatten();
+            let span = listed.into_iter().find(|item| *item.get_ref() == unknown.name).map(Spanned::span);
+            self.problems.push(Problem { message: unknown.to_string(), span, help: unknown.help() });
+        });
+        Some(Route {
+            name: name.to_owned(),
+            prefix: prefix?,
+            upstream: upstream?,
+            surface: surface.ok()?,
+            plugins,
+            rate: route.rate,
+        })
+    }
+
+    fn upstream(&mut self, url: &Spanned<String>) -> Option<Base> {
+        let base = self.parsed::<Base, _>(url, Base::parse)?;
+        if base.scheme() == fireguard_fhir::base::Scheme::Https {
+            self.problem(
+                url,
+                "https toward the server is not supported in this version: put both on one host or network",
+            );
+            return None;
+        }
+        Some(base)
+    }
+
+    fn prefix(&mut self, path: &Spanned<String>) -> Option<String> {
+        let text = path.get_ref();
+        // The grammar of a base URL's path is the grammar of a prefix.
+        match Base::parse(&format!("http://h{text}")) {
+            Ok(base) if text.starts_with('/') => Some(base.path()),
+            _ => {
+                self.problem(path, "a path starts with / and has plain segments: \"/fhir\"");
+                None
+            }
+        }
+    }
+
+    fn no_overlap(&mut self, routes: &BTreeMap<String, file::Route>) {
+        let below = |path: &str| format!("{}/", path.trim_end_matches('/'));
+        for (n, (name, route)) in routes.iter().enumerate() {
+            for (other, earlier) in routes.iter().take(n) {
+                let (a, b) = (below(route.path.get_ref()), below(earlier.path.get_ref()));
+                if a.starts_with(&b) || b.starts_with(&a) {
+                    let message = format!("the paths of the routes {other} and {name} overlap");
+                    self.problem(&route.path, message);
+                }
+            }
+        }
+    }
+
+    fn plugin(&mut self, name: &str, plugin: &file::Plugin) -> Option<Plugin> {
+        let component = self.folder.join(plugin.component.get_ref());
+        if !component.is_file() {
+            let message = format!("there is no file {}", component.display());
+            self.problem(&plugin.component, message);
+        }
+        let files: Vec<_> = plugin
+            .files
+            .iter()
+            .filter_map(|(known_as, path)| Some((known_as.clone(), path.get_ref().clone(), self.read(path)?)))
+            .collect();
+        let pseudonym = plugin.grants.pseudonym.as_ref().and_then(|grant| {
+            let key = self.secret(&grant.key)?;
+            Some(Pseudonym { key, project: grant.project.clone(), date_range_days: grant.date_range_days })
+        });
+        let settings = serde_json::to_value(&plugin.settings).unwrap_or_default();
+        Some(Plugin {
+            name: name.to_owned(),
+            component,
+            on_failure: plugin.on_failure,
+            settings,
+            files,
+            pseudonym,
+            cpu_per_call: plugin.cpu_per_call.map_or(defaults::PLUGIN_CPU, |t| t.0),
+            wall_per_call: plugin.wall_per_call.map_or(defaults::PLUGIN_WALL, |t| t.0),
+            memory: plugin.memory.map_or(defaults::PLUGIN_MEMORY, |s| s.0),
+        })
+    }
+
+    fn address(&mut self, text: &Spanned<String>) -> Option<SocketAddr> {
+        self.parsed(text, |t| {
+            SocketAddr::from_str(t).map_err(|_| "not an address and port: \"0.0.0.0:8088\"")
+        })
+    }
+
+    fn read(&mut self, path: &Spanned<String>) -> Option<Vec<u8>> {
+        let full = self.folder.join(path.get_ref());
+        std::fs::read(&full)
+            .map_err(|error| self.problem(path, format!("cannot read {}: {error}", full.display())))
+            .ok()
+    }
+
+    fn secret(&mut self, source: &Spanned<SecretSource>) -> Option<Secret> {
+        let at = match source.get_ref() {
+            SecretSource::File(path) => {
+                SecretSource::File(self.folder.join(path).to_string_lossy().into_owned())
+            }
+            env @ SecretSource::Env(_) => env.clone(),
+        };
+        at.read().map_err(|message| self.problems.push(Problem::at(source.span(), message))).ok()
+    }
+
+    fn parsed<T, E: ToString>(
+        &mut self,
+        text: &Spanned<String>,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        parse(text.get_ref()).map_err(|error| self.problem(text, error.to_string())).ok()
+    }
+
+    fn unknown<'a>(
+        &mut self,
+        what: &str,
+        name: &Spanned<String>,
+        known: impl Iterator<Item = &'a str> + Clone,
+    ) {
+        let help = near(name.get_ref(), known.clone()).unwrap_or_else(|| one_of(known));
+        let message = format!("there is no {what} named {:?}", name.get_ref());
+        self.problems.push(Problem::at(name.span(), message).help(help));
+    }
+
+    fn problem(&mut self, place: &Spanned<String>, message: impl Into<String>) {
+        self.problems.push(Problem::at(place.span(), message));
+    }
+}
+
+fn near<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
+    let close = |candidate: &&str| strsim::damerau_levenshtein(name, candidate) <= 1 + name.len() / 4;
+    known
+        .filter(close)
+        .min_by_key(|candidate| strsim::damerau_levenshtein(name, candidate))
+        .map(|candidate| format!("did you mean {candidate:?}?"))
+}
+
+fn one_of<'a>(known: impl Iterator<Item = &'a str>) -> String {
+    let known: Vec<_> = known.collect();
+    if known.is_empty() { "there are none".into() } else { format!("one of: {}", known.join(", ")) }
+}

@@ -1,0 +1,129 @@
+use super::*;
+
+const GOOD: &str = r#"
+[upstreams.hapi]
+url = "http://127.0.0.1:8080/fhir"
+
+[routes.fhir]
+path = "/fhir"
+upstream = "hapi"
+"#;
+
+fn problems(text: &str) -> Vec<String> {
+    match Config::parse(text, Path::new("/nowhere/fireguard.toml")) {
+        Ok(_) => Vec::new(),
+        // What a person sees: message, place and advice.
+        Err(report) => vec![format!("{:?}", miette::Report::new(report))],
+    }
+}
+
+#[test]
+fn the_smallest_configuration_has_the_defaults() {
+    let config = Config::parse(GOOD, Path::new("fireguard.toml")).unwrap();
+    assert_eq!(config.server.listen.to_string(), defaults::LISTEN);
+    assert_eq!(config.admin.to_string(), defaults::ADMIN_LISTEN);
+    assert_eq!(config.limits.answer_head.0, defaults::ANSWER_HEAD);
+    assert_eq!(config.limits.retry_attempts.get(), defaults::RETRY_ATTEMPTS);
+    assert_eq!(config.routes[0].prefix, "/fhir");
+    assert_eq!(config.routes[0].upstream.to_string(), "http://127.0.0.1:8080/fhir");
+}
+
+#[test]
+fn the_template_of_init_is_valid() {
+    let text = include_str!("../cli/template.toml")
+        .replace("{upstream}", "http://hapi:8080/fhir")
+        .replace("{listen}", "127.0.0.1:0");
+    assert_eq!(problems(&text), Vec::<String>::new());
+    // The settings that stand there as comments are settings, too.
+    let settings: Vec<_> = text
+        .lines()
+        .map(|line| {
+            line.strip_prefix("# ").filter(|l| l.contains(" = ") || l.starts_with('[')).unwrap_or(line)
+        })
+        .collect();
+    let all = problems(&settings.join("\n")).concat();
+    assert!(!all.contains("unknown"), "{all}");
+}
+
+#[test]
+fn messages_point_into_the_file_and_suggest_the_near_miss() {
+    for (wrong, right, expected) in [
+        (
+            "upstream = \"hapi\"",
+            "upstream = \"hapy\"",
+            &["no upstream named \"hapy\"", "did you mean \"hapi\"", ":7:"][..],
+        ),
+        ("path = ", "pth = ", &["unknown field `pth`", "did you mean \"path\"", ":6:"]),
+        ("[upstreams.hapi]", "[upsteams.hapi]", &["unknown field `upsteams`", "did you mean \"upstreams\""]),
+        ("path = \"/fhir\"", "path = \"fhir\"", &["a path starts with /", ":6:"]),
+        ("path = \"/fhir\"", "path = \"/a/../b\"", &["a path starts with /"]),
+        (
+            "path = \"/fhir\"",
+            "path = \"/fhir\"\nplugins = [\"deid\"]",
+            &["no plugin named \"deid\"", "there are none"],
+        ),
+        (
+            "path = \"/fhir\"",
+            "path = \"/fhir\"\noperations = [\"everything\"]",
+            &["the operation \"everything\"", ":7:"],
+        ),
+        (
+            "path = \"/fhir\"",
+            "path = \"/fhir\"\nsearch_parameters = [\"Patient.gendr\"]",
+            &["Patient.gendr", ":7:"],
+        ),
+        ("path = \"/fhir\"", "path = \"/fhir\"\nrate = { per_second = 0, burst = 1 }", &["nonzero"]),
+        ("http://127.0.0.1:8080/fhir", "127.0.0.1:8080/fhir", &["starts with http://", ":3:"]),
+        (
+            "[routes.fhir]",
+            "[limits]\nconnect = \"fast\"\n[routes.fhir]",
+            &["a time is a number and a unit", ":6:"],
+        ),
+        (
+            "[routes.fhir]",
+            "[limits]\nrequest_body = \"5 apples\"\n[routes.fhir]",
+            &["a size is a number and a unit"],
+        ),
+        (
+            "[routes.fhir]",
+            "[server]\nproxy_protocol = true\n[routes.fhir]",
+            &["proxy_protocol needs trusted_peers"],
+        ),
+        ("[routes.fhir]", "[server]\nlisten = \"8088\"\n[routes.fhir]", &["not an address and port"]),
+        (
+            "[routes.fhir]",
+            "[server]\ntls = { certificate = \"c.pem\", key = \"-----BEGIN\" }\n[routes.fhir]",
+            &["a secret is not written here"],
+        ),
+        (
+            "[routes.fhir]",
+            "[routes.other]\npath = \"/fhir/r4\"\nupstream = \"hapi\"\n[routes.fhir]",
+            &["the routes fhir and other overlap"],
+        ),
+    ] {
+        let found = problems(&GOOD.replacen(wrong, right, 1)).concat();
+        for part in expected {
+            assert!(found.contains(part), "{right}: {part:?} is not in\n{found}");
+        }
+    }
+}
+
+#[test]
+fn a_secret_in_the_file_is_not_repeated() {
+    let text = GOOD.to_owned()
+        + "[plugins.deid]\ncomponent = \"x.wasm\"\ngrants = { pseudonym = { key = \"topsecretvalue\" } }\n";
+    let shown = problems(&text).concat();
+    assert!(shown.contains("line 10: a secret is not written here"), "{shown}");
+    assert!(!shown.contains("topsecretvalue"), "{shown}");
+}
+
+#[test]
+fn plugins_need_a_read_only_route() {
+    let text = GOOD.replace("upstream = \"hapi\"", "upstream = \"hapi\"\nplugins = [\"deid\"]")
+        + "[plugins.deid]\ncomponent = \"x.wasm\"\n";
+    let found = problems(&text).concat();
+    assert!(
+        found.contains("also lets writes through unseen") && found.contains("there is no file"),
+        "{found}"
+    );
+}

@@ -1,0 +1,117 @@
+//! An exchange on its way through the pipeline: what is known of it, stage by stage.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use fireguard_fhir::base::Base;
+use fireguard_fhir::interaction::Request;
+use fireguard_traffic::body::Outgoing;
+use fireguard_traffic::forwarded::Origin;
+use http::HeaderMap;
+use http::request::Parts;
+use hyper::body::Incoming;
+
+use crate::failure::Failure;
+use crate::server::Peer;
+use crate::state::Route;
+
+/// A request as the connection delivers it.
+pub struct Arrived {
+    /// Its id, in logs and in `X-Request-Id`.
+    pub id: String,
+    /// Who sent it.
+    pub peer: Peer,
+    /// Its head.
+    pub parts: Parts,
+    /// Its body, unread.
+    pub body: Incoming,
+    /// What later stages find out about it.
+    pub facts: Arc<Facts>,
+}
+
+/// A request without what was meant for this hop only.
+pub struct Entered {
+    /// Its id.
+    pub id: String,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// Its head, without headers of one hop.
+    pub parts: Parts,
+    /// Its body, unread.
+    pub body: Incoming,
+    /// What later stages find out about it.
+    pub facts: Arc<Facts>,
+}
+
+/// A FHIR request on a route. From here on nothing looks at the request line again.
+pub struct Exchange {
+    /// Its id.
+    pub id: String,
+    /// The client's address.
+    pub client: IpAddr,
+    /// The way it came in.
+    pub route: Arc<Route>,
+    /// The base URL the client uses.
+    pub base: Base,
+    /// What it asks for.
+    pub request: Request,
+    /// Its headers, without those of one hop.
+    pub headers: HeaderMap,
+    /// Its body, unread.
+    pub body: Incoming,
+    /// What later stages find out about it.
+    pub facts: Arc<Facts>,
+}
+
+/// An exchange whose request is judged and complete; it may be sent.
+pub struct Ready {
+    /// Its id.
+    pub id: String,
+    /// The client's address.
+    pub client: IpAddr,
+    /// The way it came in.
+    pub route: Arc<Route>,
+    /// The base URL the client uses.
+    pub base: Base,
+    /// What it asks for.
+    pub request: Request,
+    /// Its headers, without those of one hop.
+    pub headers: HeaderMap,
+    /// The body for the server.
+    pub body: Outgoing,
+    /// Why the body broke off, once it has.
+    pub fault: BodyFault,
+    /// What later stages find out about it.
+    pub facts: Arc<Facts>,
+}
+
+/// What is known of an exchange; written by many stages, read once at its end.
+#[derive(Debug, Default)]
+pub struct Facts {
+    /// The route's name.
+    pub route: OnceLock<String>,
+    /// The FHIR interaction's code.
+    pub interaction: OnceLock<&'static str>,
+    /// The resource type asked for.
+    pub resource_type: OnceLock<&'static str>,
+    /// How often it was sent to the server.
+    pub attempts: std::sync::atomic::AtomicU32,
+    /// Why its answer broke off after the head had left.
+    pub abort: OnceLock<String>,
+}
+
+/// Why a request body that was streaming to the server broke off.
+#[derive(Clone, Default)]
+pub struct BodyFault(Arc<Mutex<Option<Failure>>>);
+
+impl BodyFault {
+    /// Notes the reason; the stage that finds the connection broken answers with it.
+    pub fn set(&self, failure: Failure) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
+    }
+
+    /// The reason, once.
+    pub fn take(&self) -> Option<Failure> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}

@@ -1,0 +1,107 @@
+//! What goes wrong with an exchange: a typed cause, and whose fault it is. `stages::rescue` renders it.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use fireguard_fhir::interaction::Refusal;
+use fireguard_fhir::outcome::IssueCode;
+use http::StatusCode;
+
+/// Whose fault it is; a label of metrics and logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The client asked for something that cannot be.
+    Client,
+    /// The FHIR server.
+    Upstream,
+    /// A plugin.
+    Plugin,
+    /// What the route or a policy allows.
+    Policy,
+    /// Fireguard itself.
+    Proxy,
+}
+
+/// An exchange that ends without the answer it asked for.
+#[derive(Debug)]
+pub struct Failure {
+    /// Whose fault it is.
+    pub source: Source,
+    /// The status of the answer.
+    pub status: StatusCode,
+    /// The code of its OperationOutcome.
+    pub code: IssueCode,
+    /// What the client is told: a sentence without anything from a resource.
+    pub message: Cow<'static, str>,
+    /// What the log says on top; without anything from a resource either.
+    pub detail: Option<String>,
+    /// When it makes sense to come back.
+    pub retry_after: Option<Duration>,
+    /// The methods that are allowed instead.
+    pub allow: &'static [&'static str],
+}
+
+impl Failure {
+    /// A failure with a fixed sentence.
+    pub fn new(
+        source: Source,
+        status: StatusCode,
+        code: IssueCode,
+        message: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self { source, status, code, message: message.into(), detail: None, retry_after: None, allow: &[] }
+    }
+
+    /// The client's fault.
+    pub fn client(status: StatusCode, code: IssueCode, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Source::Client, status, code, message)
+    }
+
+    /// The server's fault: 502, and what it was goes to the log.
+    pub fn upstream(message: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Self {
+        Self::new(Source::Upstream, StatusCode::BAD_GATEWAY, IssueCode::Exception, message).detail(detail)
+    }
+
+    /// Adds what the log says on top.
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    /// Says when to come back.
+    #[must_use]
+    pub fn retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+}
+
+impl Source {
+    /// The label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Upstream => "upstream",
+            Self::Plugin => "plugin",
+            Self::Policy => "policy",
+            Self::Proxy => "proxy",
+        }
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::BAD_REQUEST);
+        let source = if status == StatusCode::FORBIDDEN { Source::Policy } else { Source::Client };
+        Self { allow: refusal.allow, ..Self::new(source, status, refusal.code, refusal.message) }
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({})", self.message, self.status.as_u16())
+    }
+}
+
+impl std::error::Error for Failure {}

@@ -1,0 +1,19 @@
+//! Fireguard: a FHIR reverse proxy that protects a HAPI FHIR server and runs sandboxed plugins.
+//!
+//! The binary is a thin shell around [`cli`]. Start reading at `pipeline.rs`.
+
+#![forbid(unsafe_code)]
+
+pub mod admin;
+pub mod cli;
+pub mod config;
+pub mod exchange;
+pub mod failure;
+pub mod logging;
+pub mod pipeline;
+pub mod plugins;
+pub mod server;
+pub mod stage;
+pub mod stages;
+pub mod state;
+pub mod transform;

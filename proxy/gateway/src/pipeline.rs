@@ -1,0 +1,79 @@
+//! The way of one request, top to bottom; `docs/architecture.md` shows the same list.
+//!
+//! A stage sees the request on the way down and the answer on the way up.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use fireguard_traffic::body::Body;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tower::util::BoxCloneService;
+use tower::{Service, ServiceBuilder, ServiceExt};
+
+use crate::exchange::Arrived;
+use crate::failure::Failure;
+use crate::server::Peer;
+use crate::stage::layer;
+use crate::stages::{
+    body, enter, forward, gate, observe, own_writes, plugins, rate, rescue, retry, rewrite, route, vet,
+};
+use crate::state::Shared;
+
+/// The stack of one core. Cloning is cheap.
+#[derive(Clone)]
+pub struct Pipeline {
+    stack: BoxCloneService<Arrived, Response<Body>, Failure>,
+}
+
+/// Builds the stack of one core, with its own connections to the servers.
+pub fn build(shared: &Arc<Shared>) -> Pipeline {
+    let stack = ServiceBuilder::new()
+        // Notes how each exchange ended, once, whatever happened: log line and metrics.
+        .layer(layer(observe::Observe))
+        // Drops headers of one hop; finds out who the client is behind trusted balancers.
+        .layer(layer(enter::Enter::new(shared)))
+        // Finds the route and parses the interaction, once. What is unknown is refused here.
+        .layer(layer(route::Route::new(shared)))
+        // Limits one client on one route, before any work is done for it.
+        .layer(layer(rate::Rate))
+        // Gate 1: does the route let this interaction through?
+        .layer(layer(gate::Gate))
+        // Makes the body for the server: forms are read and merged, JSON is checked as it streams.
+        .layer(layer(body::MakeBody::new(shared)))
+        // Puts a write into a task of its own: HAPI commits even if the client has left.
+        .layer(layer(own_writes::OwnWrites))
+        // Turns the server's URLs in headers and body into the client's. Outside of the plugins: what they
+        // let through may hold such URLs too.
+        .layer(layer(rewrite::Rewrite))
+        // Splits answers into resources for the route's plugins and rebuilds them from what these let through.
+        .layer(layer(plugins::Plugins::new(shared)))
+        // Lets through only answers we understand: status, media type, headers.
+        .layer(layer(vet::Vet))
+        // Sends throttled requests again, where that is safe.
+        .layer(layer(retry::Retry::new(shared)))
+        // To the server and back.
+        .service(forward::Forward::new(shared, forward::pools(shared)));
+    Pipeline { stack: BoxCloneService::new(stack) }
+}
+
+impl Pipeline {
+    /// Answers one request. Every failure becomes an OperationOutcome here and nowhere else.
+    ///
+    /// # Errors
+    /// None; the type is hyper's wish.
+    pub async fn answer(
+        mut self,
+        peer: Peer,
+        request: Request<Incoming>,
+    ) -> Result<Response<Body>, Infallible> {
+        let rescue = rescue::Rescue::of(&request);
+        let (parts, body) = request.into_parts();
+        let arrived = Arrived { id: rescue.id().to_owned(), peer, parts, body, facts: Arc::default() };
+        let answer = match self.stack.ready().await {
+            Ok(stack) => stack.call(arrived).await,
+            Err(failure) => Err(failure),
+        };
+        Ok(rescue.answer(answer))
+    }
+}

@@ -1,0 +1,58 @@
+//! One client connection: PROXY header, TLS, HTTP.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use hyper_util::server::graceful::Watcher;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::{Peer, Settings, proxy_protocol};
+use crate::pipeline::Pipeline;
+use crate::state::Shared;
+
+/// Serves one connection to its end. What goes wrong here is the client's and only noted for debugging.
+pub(super) async fn serve(
+    mut stream: TcpStream,
+    address: IpAddr,
+    settings: Arc<Settings>,
+    shared: Arc<Shared>,
+    pipeline: Pipeline,
+    watcher: Watcher,
+) {
+    // Without it small answers wait for the client's acknowledgements.
+    if stream.set_nodelay(true).is_err() {
+        return;
+    }
+    let mut peer = Peer { address: address.to_canonical(), tls: settings.tls.is_some() };
+    if shared.server.proxy_protocol && shared.server.trusted.contains(peer.address) {
+        match timeout(settings.head_timeout, proxy_protocol::read(&mut stream)).await {
+            Ok(Ok(Some(client))) => peer.address = client.to_canonical(),
+            Ok(Ok(None)) => {}
+            Ok(Err(error)) => return tracing::debug!(%error, "PROXY header refused"),
+            Err(_) => return tracing::debug!("PROXY header too slow"),
+        }
+    }
+    match &settings.tls {
+        None => http(stream, peer, &settings, pipeline, watcher).await,
+        Some(acceptor) => match timeout(settings.head_timeout, acceptor.accept(stream)).await {
+            Ok(Ok(stream)) => http(stream, peer, &settings, pipeline, watcher).await,
+            Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
+            Err(_) => tracing::debug!("TLS handshake too slow"),
+        },
+    }
+}
+
+async fn http<S>(stream: S, peer: Peer, settings: &Settings, pipeline: Pipeline, watcher: Watcher)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = service_fn(move |request| pipeline.clone().answer(peer, request));
+    let connection = settings.builder.serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = watcher.watch(connection).await {
+        tracing::debug!(%error, "connection ended");
+    }
+}

@@ -1,0 +1,89 @@
+//! A pipeline stage: a tower layer written as one async function.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use fireguard_traffic::body::Body;
+use http::Response;
+use tower::{Layer, Service};
+
+use crate::failure::Failure;
+
+/// What every stage answers.
+pub type Answer = Result<Response<Body>, Failure>;
+
+/// What a stage hands on to: any tower service of that input.
+pub trait Next<In>: Clone + Send + 'static {
+    /// Calls it.
+    fn call(&mut self, input: In) -> impl Future<Output = Answer> + Send;
+}
+
+impl<In, S> Next<In> for S
+where
+    S: Service<In, Response = Response<Body>, Error = Failure> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    fn call(&mut self, input: In) -> impl Future<Output = Answer> + Send {
+        Service::call(self, input)
+    }
+}
+
+/// One concern of the pipeline.
+pub trait Stage<In>: Send + Sync + 'static {
+    /// What it hands on; the same as it gets, or something it made of it.
+    type Out;
+
+    /// Answers, with or without the help of what comes next.
+    fn handle<N: Next<Self::Out>>(self: Arc<Self>, input: In, next: N)
+    -> impl Future<Output = Answer> + Send;
+}
+
+/// The layer of a stage.
+pub struct StageLayer<T>(Arc<T>);
+
+/// The service of a stage and all that comes after it.
+pub struct Staged<T, N> {
+    stage: Arc<T>,
+    next: N,
+}
+
+/// Makes a layer of a stage.
+pub fn layer<T>(stage: T) -> StageLayer<T> {
+    StageLayer(Arc::new(stage))
+}
+
+impl<T, N> Layer<N> for StageLayer<T> {
+    type Service = Staged<T, N>;
+
+    fn layer(&self, next: N) -> Staged<T, N> {
+        Staged { stage: Arc::clone(&self.0), next }
+    }
+}
+
+impl<T, N: Clone> Clone for Staged<T, N> {
+    fn clone(&self) -> Self {
+        Self { stage: Arc::clone(&self.stage), next: self.next.clone() }
+    }
+}
+
+impl<In, T, N> Service<In> for Staged<T, N>
+where
+    In: Send + 'static,
+    T: Stage<In>,
+    N: Next<T::Out>,
+{
+    type Response = Response<Body>;
+    type Error = Failure;
+    type Future = Pin<Box<dyn Future<Output = Answer> + Send>>;
+
+    // No stage holds anything between requests: all are always ready, and each waits inside its call.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, input: In) -> Self::Future {
+        Box::pin(Arc::clone(&self.stage).handle(input, self.next.clone()))
+    }
+}

@@ -1,0 +1,176 @@
+//! Makes the body for the server.
+//!
+//! Forms are read, merged with the URL's parameters and written anew. JSON streams through while a scanner
+//! checks it: what HAPI and others would read differently (duplicate members) or choke on (depth) never
+//! arrives whole, and a body that breaks off stores nothing.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use fireguard_fhir::interaction::BodyKind;
+use fireguard_fhir::json::scan::Checker;
+use fireguard_fhir::json::{Error, ErrorKind};
+use fireguard_fhir::outcome::IssueCode;
+use fireguard_traffic::body::{BodyError, Outgoing};
+use http::{HeaderMap, StatusCode, header};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Incoming;
+
+use crate::config::defaults;
+use crate::exchange::{BodyFault, Exchange, Ready};
+use crate::failure::Failure;
+use crate::stage::{Answer, Next, Stage};
+use crate::state::Shared;
+
+/// The stage. Answers 400 for a body that is not JSON, 413 for one over the limit, 415 for an encoded one.
+pub struct MakeBody {
+    limit: u64,
+}
+
+impl MakeBody {
+    /// With the limits of the configuration.
+    pub fn new(shared: &Shared) -> Self {
+        Self { limit: shared.limits.request_body.0 }
+    }
+}
+
+impl Stage<Exchange> for MakeBody {
+    type Out = Ready;
+
+    async fn handle<N: Next<Ready>>(self: Arc<Self>, exchange: Exchange, mut next: N) -> Answer {
+        let Exchange { id, client, route, base, mut request, headers, body, facts } = exchange;
+        let fault = BodyFault::default();
+        let outgoing = match &request.body {
+            BodyKind::None => Outgoing::Whole(Bytes::new()),
+            kind => {
+                refuse_encoded(&headers)?;
+                let json = matches!(kind, BodyKind::FhirJson | BodyKind::JsonPatch);
+                if matches!(kind, BodyKind::Form) {
+                    let form = Limited::new(body, defaults::FORM_BODY as usize).collect().await;
+                    request = request.with_form(&form.map_err(not_read)?.to_bytes())?;
+                    // Gate 1 has seen the parameters of the URL only.
+                    route.surface.judge(&request)?;
+                    Outgoing::Whole(request.form().unwrap_or_default().into())
+                } else if body.size_hint().lower() > self.limit {
+                    return Err(too_long());
+                } else {
+                    let checker = json.then(Checker::default);
+                    let checked =
+                        Checked { body, checker, left: self.limit, fault: fault.clone(), done: false };
+                    Outgoing::Stream(checked.boxed_unsync())
+                }
+            }
+        };
+        next.call(Ready { id, client, route, base, request, headers, body: outgoing, fault, facts }).await
+    }
+}
+
+/// A request body that is checked on its way.
+struct Checked {
+    body: Incoming,
+    checker: Option<Checker>,
+    left: u64,
+    fault: BodyFault,
+    done: bool,
+}
+
+/// The body was broken off here; the reason went another way.
+#[derive(Debug, thiserror::Error)]
+#[error("the request body was refused")]
+struct Refused;
+
+impl Checked {
+    fn check(&mut self, data: &[u8]) -> Result<(), Failure> {
+        self.left = self.left.checked_sub(data.len() as u64).ok_or_else(too_long)?;
+        self.checker.as_mut().map_or(Ok(()), |checker| checker.feed(data)).map_err(not_json)
+    }
+
+    fn refuse(&mut self, failure: Failure) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.fault.set(failure);
+        self.done = true;
+        Poll::Ready(Some(Err(Refused.into())))
+    }
+}
+
+impl Body for Checked {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        if this.done {
+            return Poll::Ready(None);
+        }
+        loop {
+            match ready!(Pin::new(&mut this.body).poll_frame(cx)) {
+                Some(Ok(frame)) => {
+                    // Trailers go no further.
+                    let Ok(data) = frame.into_data() else { continue };
+                    return match this.check(&data) {
+                        Ok(()) => Poll::Ready(Some(Ok(Frame::data(data)))),
+                        Err(failure) => this.refuse(failure),
+                    };
+                }
+                Some(Err(error)) => {
+                    let message = "the request body broke off";
+                    let failure = Failure::client(StatusCode::BAD_REQUEST, IssueCode::Incomplete, message);
+                    return this.refuse(failure.detail(error.to_string()));
+                }
+                None => {
+                    this.done = true;
+                    return match this.checker.take().map_or(Ok(()), Checker::finish) {
+                        Ok(()) => Poll::Ready(None),
+                        Err(error) => this.refuse(not_json(error)),
+                    };
+                }
+            }
+        }
+    }
+
+    // The end of the body is a finding: it must be asked for, not foretold.
+    fn is_end_stream(&self) -> bool {
+        self.done
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        // A length told ahead would let the server take the last byte for the end, before it was checked.
+        SizeHint::default()
+    }
+}
+
+fn refuse_encoded(headers: &HeaderMap) -> Result<(), Failure> {
+    match headers.get(header::CONTENT_ENCODING) {
+        Some(coding) if coding.as_bytes() != b"identity" => Err(Failure::client(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            IssueCode::NotSupported,
+            "request bodies are not taken with a Content-Encoding: send the body as it is",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn not_read(error: BodyError) -> Failure {
+    if error.is::<LengthLimitError>() {
+        too_long()
+    } else {
+        Failure::client(StatusCode::BAD_REQUEST, IssueCode::Incomplete, "the request body broke off")
+    }
+}
+
+fn too_long() -> Failure {
+    Failure::client(StatusCode::PAYLOAD_TOO_LARGE, IssueCode::TooLong, "the request body is over the limit")
+}
+
+fn not_json(error: Error) -> Failure {
+    let code = match error.kind {
+        ErrorKind::DuplicateKey => IssueCode::Invalid,
+        _ => IssueCode::Structure,
+    };
+    Failure::client(StatusCode::BAD_REQUEST, code, error.to_string())
+}

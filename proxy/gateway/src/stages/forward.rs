@@ -1,0 +1,162 @@
+//! To the server and back: the request is written anew from the typed interaction.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use fireguard_fhir::interaction::{BodyKind, Interaction};
+use fireguard_fhir::outcome::IssueCode;
+use fireguard_traffic::body::Body;
+use fireguard_traffic::hygiene;
+use fireguard_traffic::upstream::{Pool, SendError, Upstream};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Request, Response, StatusCode, Uri};
+use http_body_util::BodyExt;
+use tokio::time::timeout;
+
+use super::rescue::REQUEST_ID;
+use crate::exchange::Ready;
+use crate::failure::{Failure, Source};
+use crate::stage::Answer;
+use crate::state::Shared;
+
+/// The innermost service. Answers 502 when the server cannot be reached or breaks off, 504 when it is silent.
+pub struct Forward<U> {
+    shared: Arc<Shared>,
+    /// By the server's base.
+    upstreams: Arc<HashMap<String, U>>,
+}
+
+/// The connections of one core to every server.
+pub fn pools(shared: &Shared) -> HashMap<String, Pool> {
+    let routes = shared.routes.iter();
+    routes.map(|r| (r.upstream.to_string(), Pool::new(shared.pool_settings(&r.upstream)))).collect()
+}
+
+impl<U: Upstream> Forward<U> {
+    /// Over these connections.
+    pub fn new(shared: &Arc<Shared>, upstreams: HashMap<String, U>) -> Self {
+        Self { shared: Arc::clone(shared), upstreams: Arc::new(upstreams) }
+    }
+
+    async fn send(&self, ready: Ready) -> Answer {
+        let upstream =
+            self.upstreams.get(&ready.route.upstream.to_string()).ok_or_else(|| unreachable("no pool"))?;
+        let limits = &self.shared.limits;
+        let patience = match ready.request.interaction {
+            Interaction::Bundle { .. } => limits.bundle_answer_head.0,
+            _ => limits.answer_head.0,
+        };
+        let safe = ready.request.interaction.is_safe();
+        let (uri, headers) = (uri(&ready)?, headers(&ready));
+        let mut body = Some(ready.body);
+        loop {
+            let sending = body.take().ok_or_else(|| unreachable("the body was sent"))?;
+            let again = sending.again().filter(|_| safe);
+            let mut request = Request::new(sending.into_body());
+            *request.method_mut() = method(ready.request.target().method)?;
+            *request.uri_mut() = uri.clone();
+            *request.headers_mut() = headers.clone();
+            ready.facts.attempts.fetch_add(1, Ordering::Relaxed);
+            let failure = match timeout(patience, upstream.send(request)).await {
+                Ok(Ok(response)) => return Ok(response.map(BodyExt::boxed_unsync)),
+                // The server closed an idle connection while the request was on its way.
+                Ok(Err(SendError::Broken { reused: true, .. })) if again.is_some() => {
+                    body = again;
+                    continue;
+                }
+                Ok(Err(error)) => broken(&error, safe),
+                Err(_) => {
+                    let message = "the FHIR server did not answer in time";
+                    Failure::new(Source::Upstream, StatusCode::GATEWAY_TIMEOUT, IssueCode::Timeout, message)
+                }
+            };
+            return Err(ready.fault.take().unwrap_or(failure));
+        }
+    }
+}
+
+impl<U> Clone for Forward<U> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), upstreams: Arc::clone(&self.upstreams) }
+    }
+}
+
+impl<U: Upstream> tower::Service<Ready> for Forward<U> {
+    type Response = Response<Body>;
+    type Error = Failure;
+    type Future = std::pin::Pin<Box<dyn Future<Output = Answer> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Failure>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, ready: Ready) -> Self::Future {
+        let this = self.clone();
+        Box::pin(async move { this.send(ready).await })
+    }
+}
+
+fn method(method: &str) -> Result<http::Method, Failure> {
+    method.parse().map_err(|_| unreachable("no such method"))
+}
+
+fn uri(ready: &Ready) -> Result<Uri, Failure> {
+    let target = format!("{}{}", ready.route.upstream.path(), ready.request.target().path_and_query);
+    let target = if target.starts_with('/') { target } else { format!("/{target}") };
+    target.parse().map_err(|_| {
+        Failure::client(StatusCode::URI_TOO_LONG, IssueCode::TooLong, "the URL is too long: search by POST")
+    })
+}
+
+/// What the server is told: nothing that the client could have smuggled.
+fn headers(ready: &Ready) -> HeaderMap {
+    let mut headers = hygiene::request_headers(&ready.headers);
+    let base = &ready.base;
+    let mut set = |name: HeaderName, value: &str| {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(name, value);
+        }
+    };
+    set(header::HOST, &ready.route.upstream.authority());
+    set(REQUEST_ID, &ready.id);
+    set(HeaderName::from_static("x-forwarded-for"), &ready.client.to_string());
+    set(HeaderName::from_static("x-forwarded-proto"), base.scheme().as_str());
+    set(HeaderName::from_static("x-forwarded-host"), &base.authority());
+    set(HeaderName::from_static("x-forwarded-prefix"), &base.path());
+    let request = &ready.request;
+    set(header::ACCEPT, request.accept());
+    match &request.body {
+        BodyKind::None => {}
+        BodyKind::FhirJson => set(header::CONTENT_TYPE, "application/fhir+json;charset=utf-8"),
+        BodyKind::JsonPatch => set(header::CONTENT_TYPE, "application/json-patch+json"),
+        BodyKind::Form => set(header::CONTENT_TYPE, "application/x-www-form-urlencoded"),
+        BodyKind::Raw(media_type) => set(header::CONTENT_TYPE, media_type),
+    }
+    if let Some(prefer) = request.prefer.header() {
+        set(HeaderName::from_static("prefer"), &prefer);
+    }
+    for (name, value) in request.preconditions.headers() {
+        set(HeaderName::from_static(name), &value);
+    }
+    headers
+}
+
+fn broken(error: &SendError, safe: bool) -> Failure {
+    let message = match error {
+        SendError::Broken { .. } if !safe => {
+            "the connection to the FHIR server broke before its answer; the request may have been carried out"
+        }
+        SendError::Broken { .. } => "the connection to the FHIR server broke before its answer",
+        SendError::Connect(_) | SendError::ConnectTimeout => "the FHIR server cannot be reached",
+    };
+    let source = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
+    Failure::new(Source::Upstream, StatusCode::BAD_GATEWAY, IssueCode::Transient, message)
+        .detail(format!("{error}{source}"))
+}
+
+/// What the types before this stage rule out, said without a panic.
+fn unreachable(what: &'static str) -> Failure {
+    Failure::new(Source::Proxy, StatusCode::INTERNAL_SERVER_ERROR, IssueCode::Exception, "internal error")
+        .detail(what)
+}

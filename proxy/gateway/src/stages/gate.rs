@@ -1,0 +1,18 @@
+//! Gate 1: does the route let this interaction through?
+
+use std::sync::Arc;
+
+use crate::exchange::Exchange;
+use crate::stage::{Answer, Next, Stage};
+
+/// The stage. Refusals are 403, or 400 for a search parameter that is not on the route's list.
+pub struct Gate;
+
+impl Stage<Exchange> for Gate {
+    type Out = Exchange;
+
+    async fn handle<N: Next<Exchange>>(self: Arc<Self>, exchange: Exchange, mut next: N) -> Answer {
+        exchange.route.surface.judge(&exchange.request)?;
+        next.call(exchange).await
+    }
+}

@@ -1,0 +1,15 @@
+//! The stages of the pipeline, one concern each. Their order stands in `pipeline.rs`.
+
+pub mod body;
+pub mod enter;
+pub mod forward;
+pub mod gate;
+pub mod observe;
+pub mod own_writes;
+pub mod plugins;
+pub mod rate;
+pub mod rescue;
+pub mod retry;
+pub mod rewrite;
+pub mod route;
+pub mod vet;

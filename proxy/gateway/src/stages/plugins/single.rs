@@ -1,0 +1,56 @@
+//! An answer that is one resource.
+
+use bytes::Bytes;
+use fireguard_fhir::outcome::IssueCode;
+use http::StatusCode;
+
+use super::chain::Chain;
+use crate::failure::{Failure, Source};
+use crate::transform::Transform;
+
+/// Collects the resource, up to the limit, and runs it through the plugins.
+pub(super) struct SingleAnswer {
+    chain: Chain,
+    limit: usize,
+    resource: Vec<u8>,
+}
+
+impl SingleAnswer {
+    pub(super) fn new(chain: Chain, limit: usize) -> Self {
+        Self { chain, limit, resource: Vec::new() }
+    }
+}
+
+impl Transform for SingleAnswer {
+    async fn feed(&mut self, chunk: Bytes, _: &mut Vec<u8>) -> Result<(), Failure> {
+        self.resource.extend_from_slice(&chunk);
+        if self.resource.len() > self.limit {
+            let detail = format!("a resource is larger than {} bytes", self.limit);
+            return Err(Failure::upstream("the answer holds a resource over the limit", detail));
+        }
+        Ok(())
+    }
+
+    async fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Failure> {
+        if self.resource.is_empty() {
+            return Ok(());
+        }
+        if fireguard_fhir::json::check(&self.resource).is_err() {
+            return Err(Failure::upstream("the FHIR server's answer is not valid JSON", "single resource"));
+        }
+        let resource = std::mem::take(&mut self.resource);
+        match self.chain.run(vec![resource.into()]).await?.pop().flatten() {
+            Some(resource) => out.extend_from_slice(&resource),
+            None => {
+                let message = "there is no such resource";
+                return Err(Failure::new(
+                    Source::Plugin,
+                    StatusCode::NOT_FOUND,
+                    IssueCode::NotFound,
+                    message,
+                ));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,70 @@
+//! The one place where a failure becomes an answer: an OperationOutcome in the client's format.
+
+use fireguard_fhir::format::Format;
+use fireguard_fhir::outcome::OperationOutcome;
+use fireguard_traffic::body::{Body, full};
+use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderName, Request, Response};
+use uuid::Uuid;
+
+use crate::failure::Failure;
+use crate::stage::Answer;
+
+/// The header that carries an exchange's id both ways.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What is needed to answer whatever happens.
+pub struct Rescue {
+    id: String,
+    format: Format,
+}
+
+impl Rescue {
+    /// Takes a well-formed `X-Request-Id` of the client, or makes one.
+    pub fn of<B>(request: &Request<B>) -> Self {
+        let given = request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok());
+        let plain = |id: &&str| {
+            (1..=64).contains(&id.len())
+                && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
+        };
+        let id = given.filter(plain).map_or_else(|| Uuid::now_v7().to_string(), str::to_owned);
+        let accept = request.headers().get(http::header::ACCEPT).and_then(|value| value.to_str().ok());
+        Self { id, format: Format::for_errors(accept) }
+    }
+
+    /// The exchange's id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The answer, or the outcome that takes its place.
+    pub fn answer(self, answer: Answer) -> Response<Body> {
+        let mut response = answer.unwrap_or_else(|failure| self.render(&failure));
+        let headers = response.headers_mut();
+        if let Ok(id) = HeaderValue::from_str(&self.id) {
+            headers.insert(REQUEST_ID, id);
+        }
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        response
+    }
+
+    fn render(&self, failure: &Failure) -> Response<Body> {
+        let outcome =
+            OperationOutcome::error(failure.code, failure.message.as_ref()).with_request_id(&self.id);
+        let mut response = Response::new(full(outcome.to_json()));
+        *response.status_mut() = failure.status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.format.content_type()));
+        if let Some(wait) = failure.retry_after {
+            // Rounded up: who comes back a moment too early is refused once more.
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+        }
+        if !failure.allow.is_empty()
+            && let Ok(allow) = HeaderValue::from_str(&failure.allow.join(", "))
+        {
+            headers.insert(ALLOW, allow);
+        }
+        response
+    }
+}

@@ -1,0 +1,119 @@
+//! Turns the server's own URLs into the client's, in headers and in the body.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fireguard_fhir::interaction::Interaction;
+use fireguard_fhir::urls::{Rewrite as Rule, Scope, UrlRewriter};
+use http::Response;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+
+use crate::exchange::Ready;
+use crate::failure::Failure;
+use crate::stage::{Answer, Next, Stage};
+use crate::transform::{Transform, transformed};
+
+/// The stage. An answer that is not JSON to its end is aborted, or is a 502 while nothing was sent.
+pub struct Rewrite;
+
+impl Stage<Ready> for Rewrite {
+    type Out = Ready;
+
+    async fn handle<N: Next<Ready>>(self: Arc<Self>, ready: Ready, mut next: N) -> Answer {
+        let rule = Arc::new(Rule::new(vec![ready.route.upstream.clone()], ready.base.clone()));
+        let scope = match ready.request.interaction {
+            Interaction::Capabilities => Scope::Everything,
+            _ => Scope::Elements,
+        };
+        let head_only = ready.request.head_only;
+        let (mut parts, body) = next.call(ready).await?.into_parts();
+        for name in [header::LOCATION, header::CONTENT_LOCATION] {
+            rewrite_header(&mut parts.headers, &name, |value| location(&rule, value));
+        }
+        rewrite_header(&mut parts.headers, &header::LINK, |value| links(&rule, value));
+        let json = parts.headers.get(header::CONTENT_TYPE).is_some_and(|t| t.as_bytes().ends_with(b"utf-8"));
+        if !json || head_only {
+            return Ok(Response::from_parts(parts, body));
+        }
+        parts.headers.remove(header::CONTENT_LENGTH);
+        let body = transformed(body, Urls(UrlRewriter::new(rule, scope), false)).await?;
+        Ok(Response::from_parts(parts, body))
+    }
+}
+
+/// The rewriter, and whether it has seen anything: an empty body is no JSON and no fault.
+struct Urls(UrlRewriter, bool);
+
+impl Transform for Urls {
+    async fn feed(&mut self, chunk: Bytes, out: &mut Vec<u8>) -> Result<(), Failure> {
+        self.1 |= !chunk.is_empty();
+        out.reserve(chunk.len());
+        self.0.feed(&chunk, out).map_err(|error| not_json(&error))
+    }
+
+    async fn finish(&mut self, _: &mut Vec<u8>) -> Result<(), Failure> {
+        if self.1 { self.0.finish().map_err(|error| not_json(&error)) } else { Ok(()) }
+    }
+}
+
+fn not_json(error: &fireguard_fhir::json::Error) -> Failure {
+    Failure::upstream("the FHIR server's answer is not valid JSON", error.to_string())
+}
+
+fn rewrite_header(headers: &mut HeaderMap, name: &HeaderName, change: impl Fn(&str) -> Option<String>) {
+    let Some(value) = headers.remove(name) else { return };
+    let changed = value.to_str().ok().and_then(change);
+    if let Some(value) = changed.and_then(|text| HeaderValue::from_str(&text).ok()) {
+        headers.insert(name, value);
+    }
+}
+
+/// A location below the server's base, or a relative one; any other is not for the client.
+fn location(rule: &Rule, value: &str) -> Option<String> {
+    match rule.url(value) {
+        Some(url) => Some(url),
+        None if value.contains("://") || value.starts_with('/') => None,
+        None => Some(format!("{}/{value}", rule.to())),
+    }
+}
+
+/// `Link: <url>; rel=…`: those below the server's base.
+fn links(rule: &Rule, value: &str) -> Option<String> {
+    let links: Vec<_> = value
+        .split(", <")
+        .filter_map(|link| {
+            let (url, parameters) = link.trim_start_matches('<').split_once('>')?;
+            Some(format!("<{}>{parameters}", rule.url(url)?))
+        })
+        .collect();
+    (!links.is_empty()).then(|| links.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fireguard_fhir::base::Base;
+
+    #[test]
+    fn headers_name_the_client_s_base_or_nothing() {
+        let base = |text| Base::parse(text).unwrap();
+        let rule = Rule::new(vec![base("http://hapi:8080/fhir")], base("https://public.example/r4"));
+        for (value, expected) in [
+            (
+                "http://hapi:8080/fhir/Patient/1/_history/1",
+                Some("https://public.example/r4/Patient/1/_history/1"),
+            ),
+            ("Patient/1/_history/1", Some("https://public.example/r4/Patient/1/_history/1")),
+            ("http://elsewhere/Patient/1", None),
+            ("http://hapi:8080/admin", None),
+            ("/fhir/Patient/1", None),
+        ] {
+            assert_eq!(location(&rule, value).as_deref(), expected, "{value}");
+        }
+        let value = "<http://hapi:8080/fhir?_getpages=x>; rel=\"next\", <http://other/>; rel=\"self\"";
+        assert_eq!(
+            links(&rule, value).as_deref(),
+            Some("<https://public.example/r4?_getpages=x>; rel=\"next\"")
+        );
+    }
+}

@@ -1,0 +1,134 @@
+//! Finds the route by its prefix and parses the interaction, once.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use fireguard_fhir::base::Base;
+use fireguard_fhir::interaction::{self, Head};
+use fireguard_fhir::outcome::IssueCode;
+use http::{HeaderMap, HeaderName, StatusCode, header};
+
+use crate::exchange::{Entered, Exchange};
+use crate::failure::Failure;
+use crate::stage::{Answer, Next, Stage};
+use crate::state::{self, Shared};
+
+/// The stage. Answers 404 outside of every route, and what [`interaction::parse`] refuses.
+pub struct Route {
+    shared: Arc<Shared>,
+}
+
+impl Route {
+    /// With all routes.
+    pub fn new(shared: &Arc<Shared>) -> Self {
+        Self { shared: Arc::clone(shared) }
+    }
+
+    fn find<'a>(&'a self, path: &'a str) -> Option<(&'a Arc<state::Route>, &'a str)> {
+        self.shared.routes.iter().find_map(|route| {
+            let rest = path.strip_prefix(&route.prefix)?;
+            (rest.is_empty() || rest.starts_with('/')).then_some((route, rest))
+        })
+    }
+
+    /// The base URL the client uses: as configured, or by its own `Host`.
+    fn base(&self, entered: &Entered, prefix: &str) -> Result<Base, Failure> {
+        let text = match &self.shared.server.public_url {
+            Some(public) => format!("{public}{prefix}"),
+            None => {
+                let host = match &entered.origin.host {
+                    Some(host) => host.as_str(),
+                    None => authority(&entered.parts)?,
+                };
+                format!("{}://{host}{prefix}", entered.origin.scheme.as_deref().unwrap_or("http"))
+            }
+        };
+        Base::parse(&text).map_err(|_| bad_host())
+    }
+}
+
+impl Stage<Entered> for Route {
+    type Out = Exchange;
+
+    async fn handle<N: Next<Exchange>>(self: Arc<Self>, entered: Entered, mut next: N) -> Answer {
+        let Some((route, rest)) = self.find(entered.parts.uri.path()) else {
+            let message = "there is no FHIR server at this path";
+            return Err(Failure::client(StatusCode::NOT_FOUND, IssueCode::NotSupported, message));
+        };
+        let _ = entered.facts.route.set(route.name.clone());
+        let base = self.base(&entered, &route.prefix)?;
+        let headers = &entered.parts.headers;
+        let (accept, prefer) =
+            (list(headers, header::ACCEPT)?, list(headers, HeaderName::from_static("prefer"))?);
+        let head = Head {
+            method: entered.parts.method.as_str(),
+            path: rest,
+            query: entered.parts.uri.query(),
+            content_type: one(headers, header::CONTENT_TYPE)?,
+            accept: accept.as_deref(),
+            prefer: prefer.as_deref(),
+            if_match: one(headers, header::IF_MATCH)?,
+            if_none_match: one(headers, header::IF_NONE_MATCH)?,
+            if_modified_since: one(headers, header::IF_MODIFIED_SINCE)?,
+            if_none_exist: one(headers, HeaderName::from_static("if-none-exist"))?,
+        };
+        let request = interaction::parse(&head)?;
+        let _ = entered.facts.interaction.set(request.interaction.code());
+        if let Some(resource_type) = request.interaction.resource_type() {
+            let _ = entered.facts.resource_type.set(resource_type.as_str());
+        }
+        let exchange = Exchange {
+            id: entered.id,
+            client: entered.origin.client,
+            route: Arc::clone(route),
+            base,
+            request,
+            headers: entered.parts.headers,
+            body: entered.body,
+            facts: entered.facts,
+        };
+        next.call(exchange).await
+    }
+}
+
+fn authority(parts: &http::request::Parts) -> Result<&str, Failure> {
+    match parts.uri.authority() {
+        Some(authority) => Ok(authority.as_str()),
+        None => one(&parts.headers, header::HOST)?.ok_or_else(bad_host),
+    }
+}
+
+fn bad_host() -> Failure {
+    Failure::client(StatusCode::BAD_REQUEST, IssueCode::Invalid, "the Host header is missing or not valid")
+}
+
+/// A header that may come once.
+fn one(headers: &HeaderMap, name: HeaderName) -> Result<Option<&str>, Failure> {
+    let mut values = headers.get_all(&name).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => value.to_str().map(Some).map_err(|_| not_text(&name)),
+        _ => {
+            let message = format!("the header {name} may come only once");
+            Err(Failure::client(StatusCode::BAD_REQUEST, IssueCode::Invalid, message))
+        }
+    }
+}
+
+/// A header that is a list: repeated ones are one list.
+fn list(headers: &HeaderMap, name: HeaderName) -> Result<Option<Cow<'_, str>>, Failure> {
+    let mut joined: Option<Cow<'_, str>> = None;
+    for value in headers.get_all(&name) {
+        let value = value.to_str().map_err(|_| not_text(&name))?;
+        joined = Some(match joined {
+            None => Cow::Borrowed(value),
+            Some(before) => Cow::Owned(format!("{before}, {value}")),
+        });
+    }
+    Ok(joined)
+}
+
+fn not_text(name: &HeaderName) -> Failure {
+    let message = format!("the header {name} holds characters that are not allowed");
+    Failure::client(StatusCode::BAD_REQUEST, IssueCode::Invalid, message)
+}

@@ -1,0 +1,82 @@
+//! What all cores share, built from one configuration.
+
+use std::sync::Arc;
+
+use fireguard_access::surface::Surface;
+use fireguard_fhir::base::Base;
+use fireguard_plugin_host::{Engine, Plugin};
+use fireguard_traffic::rate::RateLimit;
+use fireguard_traffic::upstream::PoolSettings;
+
+use crate::config::{self, Config, defaults};
+use crate::plugins::{self, LoadFailure};
+
+/// What all cores share.
+pub struct Shared {
+    /// The ways in.
+    pub routes: Vec<Arc<Route>>,
+    /// Where clients connect, and who is believed.
+    pub server: config::Server,
+    /// Times and sizes.
+    pub limits: config::file::Limits,
+    /// Keeps the plugins' clock running.
+    _engine: Engine,
+}
+
+/// A way in.
+pub struct Route {
+    /// Its name.
+    pub name: String,
+    /// The path of its FHIR base, or empty.
+    pub prefix: String,
+    /// The FHIR server's base as seen from here.
+    pub upstream: Base,
+    /// What it lets through.
+    pub surface: Surface,
+    /// How often one client may ask.
+    pub rate: Option<RateLimit>,
+    /// The plugins that see its resources, in order toward the server.
+    pub plugins: Vec<Plugin>,
+}
+
+impl Shared {
+    /// Loads the plugins and makes the routes.
+    ///
+    /// # Errors
+    /// A plugin cannot be loaded.
+    pub async fn build(config: Config) -> Result<Self, LoadFailure> {
+        let (engine, plugins) = plugins::load_all(&config).await?;
+        let routes = config.routes.into_iter().map(|route| {
+            let plugins = route.plugins.iter().filter_map(|index| plugins.get(*index).cloned()).collect();
+            Arc::new(Route {
+                name: route.name,
+                prefix: route.prefix,
+                upstream: route.upstream,
+                surface: route.surface,
+                rate: route.rate.map(|rate| RateLimit::new(rate.per_second, rate.burst)),
+                plugins,
+            })
+        });
+        Ok(Self { routes: routes.collect(), server: config.server, limits: config.limits, _engine: engine })
+    }
+
+    /// How connections to this server are made.
+    pub fn pool_settings(&self, upstream: &Base) -> PoolSettings {
+        PoolSettings {
+            host: upstream.host().trim_matches(['[', ']']).to_owned(),
+            port: upstream.port(),
+            connect_timeout: self.limits.connect.0,
+            body_idle_timeout: self.limits.body_idle.0,
+            keep_idle: defaults::KEEP_IDLE,
+            max_idle: defaults::MAX_IDLE,
+        }
+    }
+}
+
+impl Route {
+    /// Answers on this route hold only what its plugins let through: envelopes are rebuilt, the server's error
+    /// texts and headers replaced.
+    pub fn rebuilds(&self) -> bool {
+        !self.plugins.is_empty()
+    }
+}

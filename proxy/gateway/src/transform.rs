@@ -1,0 +1,72 @@
+//! A body changed as it streams.
+
+use std::future::Future;
+
+use bytes::Bytes;
+use fireguard_traffic::body::{Body, BodyError};
+use futures_util::stream;
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
+
+use crate::failure::Failure;
+
+/// Takes a body in pieces and gives another.
+pub trait Transform: Send + 'static {
+    /// Takes the next bytes; appends what can be given on.
+    fn feed(&mut self, chunk: Bytes, out: &mut Vec<u8>) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// The body is over; appends what is left.
+    fn finish(&mut self, out: &mut Vec<u8>) -> impl Future<Output = Result<(), Failure>> + Send;
+}
+
+struct Running<T> {
+    body: Body,
+    transform: T,
+    over: bool,
+}
+
+impl<T: Transform> Running<T> {
+    /// The next bytes that come out; `None` at the end.
+    async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
+        let mut out = Vec::new();
+        while out.is_empty() && !self.over {
+            match self.body.frame().await {
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        self.transform.feed(data, &mut out).await?;
+                    }
+                }
+                Some(Err(error)) => {
+                    return Err(Failure::upstream("the FHIR server's answer broke off", error.to_string()));
+                }
+                None => {
+                    self.over = true;
+                    self.transform.finish(&mut out).await?;
+                }
+            }
+        }
+        Ok((!out.is_empty()).then(|| out.into()))
+    }
+}
+
+/// Runs the body through the transform. Waits for the first bytes that come out, so that a failure until then
+/// still gets a status of its own; a later one aborts the body.
+pub async fn transformed<T: Transform>(body: Body, transform: T) -> Result<Body, Failure> {
+    let mut running = Running { body, transform, over: false };
+    let Some(first) = running.next().await? else { return Ok(fireguard_traffic::body::empty()) };
+    if running.over {
+        return Ok(fireguard_traffic::body::full(first));
+    }
+    let rest = stream::unfold((Some(first), Some(running)), |(first, running)| async move {
+        if let Some(first) = first {
+            return Some((Ok(Frame::data(first)), (None, running)));
+        }
+        let mut running = running?;
+        match running.next().await {
+            Ok(Some(data)) => Some((Ok(Frame::data(data)), (None, Some(running)))),
+            Ok(None) => None,
+            Err(failure) => Some((Err(BodyError::from(failure)), (None, None))),
+        }
+    });
+    Ok(StreamBody::new(rest).boxed_unsync())
+}
