@@ -1,1 +1,70 @@
 //! De-identifies FHIR resources by rules in Microsoft's anonymizer configuration format.
+//!
+//! The plugin has no settings and one file, `rules`. What it cannot honour in that file it refuses, with
+//! line and column. What neither a rule names nor R4 knows never passes: unknown elements go, and resources
+//! of unknown types go as a whole.
+//!
+//! Differences from the original, on purpose:
+//! - Keys are the host's. Hashes are the same under the same key.
+//! - Dates move by an offset of the *patient*, in every resource alike. Without one patient they are
+//!   redacted.
+//! - A value that is no date where one is due goes, instead of staying in clear.
+
+#![forbid(unsafe_code)]
+
+pub mod config;
+mod engine;
+mod labels;
+mod matcher;
+mod methods;
+mod patient;
+mod pseudonyms;
+pub mod rules;
+mod walk;
+
+pub use engine::Engine;
+
+use fireguard_sdk::{Direction, Exchange, Host, Plan, Plugin, Problem, Settings, Verdict};
+
+/// The plugin: an [`Engine`] for the rules in the file `rules`.
+#[derive(Debug)]
+pub struct Deid(Engine);
+
+impl Plugin for Deid {
+    fn configure(settings: Settings) -> Result<(Self, Plan), Vec<Problem>> {
+        let mut problems = settings.refuse_unknown(&[]).err().unwrap_or_default();
+        for other in settings.files.iter().filter(|file| file.name != "rules") {
+            let message = "this plugin reads one file, called `rules`";
+            let file = Some(other.name.clone());
+            problems.push(Problem { file, message: message.to_owned(), ..Problem::default() });
+        }
+        let rules = match settings.file("rules") {
+            Some(file) => config::read(file),
+            None => Err(vec![Problem::of_settings(
+                "there is no file `rules`: name the rules' file under `[plugins.<name>.files]`",
+            )]),
+        };
+        match rules {
+            Ok(rules) if problems.is_empty() => {
+                Ok((Self(Engine::new(rules)), Plan::new([Direction::ToClient, Direction::ToServer])))
+            }
+            Ok(_) => Err(problems),
+            Err(more) => {
+                problems.extend(more);
+                Err(problems)
+            }
+        }
+    }
+
+    fn process(
+        &mut self,
+        host: &dyn Host,
+        _: &Exchange,
+        _: Direction,
+        resources: &[Vec<u8>],
+    ) -> Vec<Verdict> {
+        self.0.process(host, resources)
+    }
+}
+
+fireguard_sdk::export!(Deid);

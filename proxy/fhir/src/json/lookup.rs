@@ -33,6 +33,13 @@ pub fn member<'a>(text: &'a [u8], name: &str) -> Option<Value<'a>> {
     None
 }
 
+/// The value that a text starts with, without what follows it.
+pub(super) fn first_value(text: &[u8]) -> Option<&[u8]> {
+    let mut lexer = Lexer::unchecked(text);
+    lexer.value(lexer.kind().ok()?).ok()?;
+    Some(&text[..lexer.at()])
+}
+
 /// The `resourceType` of a resource, read as [`member`] does.
 ///
 /// ```

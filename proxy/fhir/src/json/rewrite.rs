@@ -158,6 +158,16 @@ impl<'a> Value<'a> {
         (self.kind == Kind::String && memchr::memchr(b'\\', inside).is_none()).then_some(inside)
     }
 
+    /// The value's own bytes. Of an object or array that means looking ahead to its end; none if it is not
+    /// valid JSON so far.
+    #[must_use]
+    pub fn whole(&self) -> Option<&'a [u8]> {
+        match self.kind {
+            Kind::Object | Kind::Array => lookup::first_value(self.text),
+            _ => Some(self.text),
+        }
+    }
+
     /// Looks ahead for an object's member. None also for what is not an object or not valid JSON; whoever
     /// walks on finds the fault.
     #[must_use]
@@ -249,7 +259,8 @@ impl<V: Visitor> Rewriter<'_, '_, V> {
         let mut fate = Fate::Kept;
         match step {
             Step::Enter(inner) | Step::EnterOrBlank(inner) if container => {
-                if !self.container(kind, inner)? {
+                let left = self.container(kind, inner)?;
+                if !left {
                     // One edit takes the place of those inside.
                     self.edits.truncate(edits);
                     fate = if matches!(step, Step::Enter(_)) { Fate::Dropped } else { Fate::Blank };

@@ -214,6 +214,8 @@ fn looks_up_members() {
     assert_eq!(member(text, "b").unwrap().plain_string(), None);
     assert_eq!(member(text, "c").unwrap().raw(), b"1.50");
     assert_eq!(member(text, "d").unwrap().member("e").unwrap().kind(), Kind::Array);
+    assert_eq!(member(text, "a").unwrap().whole().unwrap(), br#"[1,{"b":2}]"#);
+    assert_eq!(member(text, "c").unwrap().whole().unwrap(), b"1.50");
     assert!(member(text, "e").is_none() && member(b"[]", "e").is_none() && member(b"{\"a\":", "b").is_none());
     assert_eq!(resource_type_of(br#"{"resourceType":"Pat\u0069ent"}"#).as_deref(), Some("Patient"));
     assert_eq!(resource_type_of(br#"{"resourceType":1}"#), None);

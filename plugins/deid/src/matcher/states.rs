@@ -1,0 +1,311 @@
+//! The automaton's states and how they follow from each other.
+
+use std::collections::HashMap;
+
+use fireguard_sdk::fhir::r4::{Element, ResourceType, TypeId};
+use fireguard_sdk::json::{Key, Kind};
+
+use super::table::Table;
+use super::tries::{Position, Roots, RuleId, Tries};
+use crate::rules::{Method, Rules};
+
+/// A state, by number.
+pub(crate) type StateId = u32;
+
+/// Where a property name leads from a state, by number.
+pub(crate) type TargetId = u32;
+
+/// The automaton of one configuration. Grows with what it meets, up to a bound that type table and rules
+/// set: names that R4 does not know are not remembered.
+#[derive(Debug)]
+pub(crate) struct Matcher {
+    rules: Rules,
+    tries: Tries,
+    roots: HashMap<ResourceType, Roots>,
+    states: Vec<State>,
+    numbers: HashMap<State, StateId>,
+    table: Table,
+}
+
+/// What is known at an object.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct State {
+    ty: TypeId,
+    /// How far the paths got that may still select something below, in order.
+    positions: Vec<Position>,
+    /// The first rule that covers this node.
+    rule: Option<RuleId>,
+    /// A rule of the resource outside covers this nested resource: its own rules find nothing left.
+    closed: bool,
+    own_types: Option<u16>,
+    place: Place,
+}
+
+/// Where security labels are, or go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Place {
+    /// Anywhere else.
+    Elsewhere,
+    /// A resource.
+    Resource,
+    /// Its `meta`.
+    Meta,
+    /// An entry of its `meta.security`.
+    Security,
+}
+
+/// A step by an element.
+#[derive(Debug)]
+pub(crate) struct Step {
+    /// The rules that select the node there.
+    pub(crate) selecting: Vec<RuleId>,
+    /// The first rule that covers it.
+    pub(crate) rule: Option<RuleId>,
+    /// The state there; none where a resource of its own begins.
+    pub(crate) next: Option<StateId>,
+}
+
+/// What a property is and what happens to it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Target {
+    pub(crate) action: Action,
+    /// Whether JSON has it as an array.
+    pub(crate) many: bool,
+    /// What its value, or each element, has to be in JSON.
+    pub(crate) kind: Kind,
+}
+
+/// What happens to a property's value, or to each element of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// `resourceType`: stays.
+    TypeName,
+    /// Its members go on from this state.
+    Object(StateId),
+    /// The id and extensions of a primitive value (`_birthDate`): they go on from this state.
+    Sibling(StateId),
+    /// A resource of its own, unless this rule covers it as a whole.
+    Nested {
+        /// A rule that selects it.
+        rule: Option<RuleId>,
+        /// It is in `contained`, so it is part of the resource outside.
+        contained: bool,
+    },
+    /// A primitive value.
+    Leaf(Leaf),
+}
+
+/// What happens to a primitive value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Leaf {
+    /// It stays.
+    Keep,
+    /// It stays, and is the code of a security label.
+    KeepLabel,
+    /// It goes.
+    Drop,
+    /// Its year stays, if that is not too long ago.
+    Year,
+    /// It stays if it is no more than 89.
+    Age,
+    /// Its first three characters stay, unless few people live there.
+    ZipCode,
+    /// Its hash takes its place.
+    Hash,
+    /// The hash of the id in it takes that id's place.
+    HashReference,
+    /// It moves by the patient's offset; without one it goes, or keeps its year if `year`.
+    Shift {
+        /// Whether a year alone is valid in its type and wanted.
+        year: bool,
+    },
+}
+
+impl Matcher {
+    pub(crate) fn new(rules: Rules) -> Self {
+        Self {
+            tries: Tries::new(&rules.list),
+            rules,
+            roots: HashMap::new(),
+            states: Vec::new(),
+            numbers: HashMap::new(),
+            table: Table::default(),
+        }
+    }
+
+    pub(crate) fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// The state at a resource that is not inside another.
+    pub(crate) fn start(&mut self, ty: ResourceType) -> StateId {
+        self.resource(ty, None)
+    }
+
+    /// The state at a resource inside another, and whether a rule of the outer one covers it as a whole.
+    /// `rule` is the one that selects the place where it stands.
+    pub(crate) fn nested(&mut self, ty: ResourceType, rule: Option<RuleId>) -> (StateId, bool) {
+        let rule = first(rule, self.tries.nested(ty));
+        (self.resource(ty, rule), rule.is_some())
+    }
+
+    /// Where a property leads. None: R4 has no such property here.
+    #[inline]
+    pub(crate) fn step(&mut self, state: StateId, key: &Key<'_>) -> Option<TargetId> {
+        if let Some(name) = key.plain()
+            && let Some(target) = self.table.get(state, key.hash(), name)
+        {
+            return Some(target);
+        }
+        let name = key.name();
+        self.table.get(state, key.hash(), name.as_bytes()).or_else(|| {
+            let target = self.find(state, &name)?;
+            Some(self.table.insert(state, key.hash(), &name, target))
+        })
+    }
+
+    pub(crate) fn target(&self, id: TargetId) -> Target {
+        self.table.target(id)
+    }
+
+    pub(crate) fn place(&self, state: StateId) -> Place {
+        self.states[state as usize].place
+    }
+
+    /// Like [`Matcher::step`], not remembered, for one of the type's elements: how the rules are checked.
+    pub(crate) fn follow(&mut self, state: StateId, element: &Element) -> Step {
+        let (next, selecting) = self.next(state, element);
+        Step { rule: next.rule, next: (!element.ty.is_resource()).then(|| self.number(next)), selecting }
+    }
+
+    pub(crate) fn type_of(&self, state: StateId) -> TypeId {
+        self.states[state as usize].ty
+    }
+
+    pub(crate) fn rule_of(&self, state: StateId) -> Option<RuleId> {
+        self.states[state as usize].rule
+    }
+
+    fn resource(&mut self, ty: ResourceType, closed_by: Option<RuleId>) -> StateId {
+        let roots = match self.roots.get(&ty) {
+            Some(roots) => *roots,
+            None => {
+                let roots = self.tries.add(ty, &self.rules.list);
+                self.roots.insert(ty, roots);
+                roots
+            }
+        };
+        self.number(State {
+            ty: TypeId::of_resource(ty),
+            positions: if closed_by.is_some() { Vec::new() } else { vec![roots.path] },
+            rule: closed_by.or_else(|| self.tries.rule(roots.path)),
+            closed: closed_by.is_some(),
+            own_types: roots.own_types,
+            place: Place::Resource,
+        })
+    }
+
+    /// Finds out where a property leads.
+    fn find(&mut self, from: StateId, name: &str) -> Option<Target> {
+        let state = &self.states[from as usize];
+        if state.place == Place::Resource && name == "resourceType" {
+            return Some(Target { action: Action::TypeName, many: false, kind: Kind::String });
+        }
+        let (element_name, sibling) = match name.strip_prefix('_') {
+            Some(name) => (name, true),
+            None => (name, false),
+        };
+        let (parent, place) = (state.ty, state.place);
+        let element = parent.element(element_name.as_bytes())?;
+        if sibling && !element.ty.is_primitive() {
+            return None;
+        }
+        let (next, selecting) = self.next(from, &element);
+        let rule = next.rule;
+        let action = if element.ty.is_resource() {
+            // A rule covers what is below a node, but not the resources there: only one that selects the
+            // place itself does.
+            let contained = element.definition_name == "contained";
+            Action::Nested { rule: selecting.into_iter().min(), contained }
+        } else if sibling {
+            Action::Sibling(self.number(next))
+        } else if element.ty.is_primitive() {
+            Action::Leaf(match self.leaf(parent, &element, rule) {
+                Leaf::Keep if place == Place::Security && name == "code" => Leaf::KeepLabel,
+                leaf => leaf,
+            })
+        } else {
+            Action::Object(self.number(next))
+        };
+        let kind = match (&action, element.ty.name()) {
+            (Action::Leaf(_), "boolean") => Kind::Boolean,
+            (Action::Leaf(_), "decimal" | "integer" | "positiveInt" | "unsignedInt") => Kind::Number,
+            (Action::Leaf(_), _) => Kind::String,
+            _ => Kind::Object,
+        };
+        Some(Target { action, many: element.many, kind })
+    }
+
+    /// The state below, at one of a type's elements, and the rules that select that node.
+    fn next(&self, from: StateId, element: &Element) -> (State, Vec<RuleId>) {
+        let state = &self.states[from as usize];
+        let place = match (state.place, element.definition_name) {
+            (Place::Resource, "meta") => Place::Meta,
+            (Place::Meta, "security") => Place::Security,
+            _ => Place::Elsewhere,
+        };
+        let mut positions = Vec::new();
+        if !state.closed {
+            let name = element.definition_name;
+            positions.extend(state.positions.iter().filter_map(|at| self.tries.child(*at, name)));
+            if !element.ty.is_resource() {
+                positions.extend(self.tries.of_type(element.ty.name(), state.own_types));
+            }
+        }
+        let selecting: Vec<_> = positions.iter().filter_map(|at| self.tries.rule(*at)).collect();
+        positions.retain(|at| self.tries.goes_on(*at));
+        let rule = first(state.rule, selecting.iter().copied().min());
+        let own_types = state.own_types;
+        (State { ty: element.ty, positions, rule, closed: state.closed, own_types, place }, selecting)
+    }
+
+    fn leaf(&self, parent: TypeId, element: &Element, rule: Option<RuleId>) -> Leaf {
+        let parameters = &self.rules.parameters;
+        let Some(rule) = rule else { return Leaf::Keep };
+        let (ty, name) = (element.ty.name(), element.definition_name);
+        match (self.rules.list[rule as usize].method, ty) {
+            (Method::Keep, _) => Leaf::Keep,
+            (Method::Redact, "date" | "dateTime") if parameters.partial_dates => Leaf::Year,
+            // A year alone is not a valid instant, so it goes.
+            (Method::Redact, "date" | "dateTime" | "instant") => Leaf::Drop,
+            (Method::Redact, "decimal") if parent.name() == "Age" && parameters.partial_ages => Leaf::Age,
+            (Method::Redact, _) if name == "postalCode" && parameters.partial_zip_codes => Leaf::ZipCode,
+            (Method::Redact, _) => Leaf::Drop,
+            (Method::DateShift, "date" | "dateTime") => Leaf::Shift { year: parameters.partial_dates },
+            (Method::DateShift, "instant") => Leaf::Shift { year: false },
+            (Method::DateShift, _) => Leaf::Keep,
+            (Method::CryptoHash, _) if name == "reference" && parent.name() == "Reference" => {
+                Leaf::HashReference
+            }
+            (Method::CryptoHash, _) => Leaf::Hash,
+        }
+    }
+
+    fn number(&mut self, state: State) -> StateId {
+        if let Some(number) = self.numbers.get(&state) {
+            return *number;
+        }
+        let number = self.states.len() as StateId;
+        self.states.push(state.clone());
+        self.numbers.insert(state, number);
+        number
+    }
+}
+
+/// The earlier of two rules in file order.
+fn first(a: Option<RuleId>, b: Option<RuleId>) -> Option<RuleId> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}

@@ -1,0 +1,143 @@
+//! The rules' paths as trees of names.
+
+use fireguard_sdk::fhir::r4::ResourceType;
+
+use crate::rules::{Rule, Scope, Selection};
+
+/// A place in a tree.
+pub(super) type Position = u32;
+
+/// The index of a rule in file order.
+pub(crate) type RuleId = u32;
+
+/// Trees, shared by all resource types where they can be.
+#[derive(Debug, Default)]
+pub(super) struct Tries {
+    nodes: Vec<Node>,
+    /// Where `nodesByType` of every resource starts.
+    by_type: Vec<(&'static str, Position)>,
+    /// The same of one resource type's rules, by [`Roots::own_types`].
+    by_own_type: Vec<Vec<(&'static str, Position)>>,
+    nested: Vec<(ResourceType, RuleId)>,
+}
+
+/// Where the trees of one resource type start.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Roots {
+    pub(super) path: Position,
+    pub(super) own_types: Option<u16>,
+}
+
+#[derive(Debug, Default)]
+struct Node {
+    children: Vec<(&'static str, Position)>,
+    rule: Option<RuleId>,
+}
+
+impl Tries {
+    /// The trees that do not depend on the resource type.
+    pub(super) fn new(rules: &[Rule]) -> Self {
+        let mut tries = Self::default();
+        for (id, rule) in (0..).zip(rules) {
+            match (&rule.selection, rule.scope) {
+                (Selection::NodesByType(ty, names), Scope::Any) => {
+                    let mut roots = std::mem::take(&mut tries.by_type);
+                    tries.insert_by_type(&mut roots, ty, names, id);
+                    tries.by_type = roots;
+                }
+                (Selection::Nested(ty), _) => tries.nested.push((*ty, id)),
+                _ => {}
+            }
+        }
+        tries
+    }
+
+    /// Adds the trees of a resource type.
+    pub(super) fn add(&mut self, ty: ResourceType, rules: &[Rule]) -> Roots {
+        let path = self.node();
+        let mut own_types = Vec::new();
+        for (id, rule) in (0..).zip(rules).filter(|(_, rule)| rule.is_for(ty)) {
+            match (&rule.selection, rule.scope) {
+                (Selection::Path(names), _) => self.insert(path, names, id),
+                (Selection::NodesByType(ty, names), Scope::Type(_)) => {
+                    self.insert_by_type(&mut own_types, ty, names, id);
+                }
+                _ => {}
+            }
+        }
+        let own_types = (!own_types.is_empty()).then(|| {
+            self.by_own_type.push(own_types);
+            (self.by_own_type.len() - 1) as u16
+        });
+        Roots { path, own_types }
+    }
+
+    pub(super) fn child(&self, at: Position, name: &str) -> Option<Position> {
+        let children = &self.nodes[at as usize].children;
+        children.iter().find(|(child, _)| *child == name).map(|(_, position)| *position)
+    }
+
+    /// Where `nodesByType` of this type starts, for every resource and for this one.
+    pub(super) fn of_type<'t>(
+        &'t self,
+        name: &'t str,
+        own_types: Option<u16>,
+    ) -> impl Iterator<Item = Position> + 't {
+        let own = own_types.map_or(&[][..], |own| &self.by_own_type[usize::from(own)]);
+        self.by_type.iter().chain(own).filter(move |(ty, _)| *ty == name).map(|(_, position)| *position)
+    }
+
+    /// Whether a path leads on from a position.
+    pub(super) fn goes_on(&self, at: Position) -> bool {
+        !self.nodes[at as usize].children.is_empty()
+    }
+
+    /// The rule that selects the nodes at a position.
+    pub(super) fn rule(&self, at: Position) -> Option<RuleId> {
+        self.nodes[at as usize].rule
+    }
+
+    /// The first rule that selects nested resources of this type as a whole.
+    pub(super) fn nested(&self, ty: ResourceType) -> Option<RuleId> {
+        self.nested.iter().find(|(nested, _)| *nested == ty).map(|(_, rule)| *rule)
+    }
+
+    fn insert_by_type(
+        &mut self,
+        roots: &mut Vec<(&'static str, Position)>,
+        ty: &'static str,
+        names: &[&'static str],
+        rule: RuleId,
+    ) {
+        let root = match roots.iter().find(|(name, _)| *name == ty) {
+            Some((_, root)) => *root,
+            None => {
+                let root = self.node();
+                roots.push((ty, root));
+                root
+            }
+        };
+        self.insert(root, names, rule);
+    }
+
+    fn insert(&mut self, root: Position, names: &[&'static str], rule: RuleId) {
+        let mut at = root;
+        for name in names {
+            at = match self.child(at, name) {
+                Some(child) => child,
+                None => {
+                    let child = self.node();
+                    self.nodes[at as usize].children.push((name, child));
+                    child
+                }
+            };
+        }
+        // The first in file order wins.
+        self.nodes[at as usize].rule.get_or_insert(rule);
+    }
+
+    fn node(&mut self) -> Position {
+        self.nodes.push(Node::default());
+        (self.nodes.len() - 1) as Position
+    }
+}

@@ -1,0 +1,238 @@
+//! FHIR dates: `date`, `dateTime` and `instant` as text.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// A calendar day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Day {
+    year: i32,
+    month: u32,
+    day: u32,
+}
+
+/// A FHIR date, taken apart. Only what FHIR allows parses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FhirDate<'t> {
+    /// With month and day 1 where the text has none.
+    day: Day,
+    /// Whether the text has a day.
+    exact: bool,
+    /// What follows the day: empty, or `T` and a time of day.
+    time: &'t str,
+}
+
+impl<'t> FhirDate<'t> {
+    /// Reads `2020`, `2020-02`, `2020-02-29`, `2020-02-29T10:00:00.000+01:00`.
+    pub(crate) fn parse(text: &'t str) -> Option<Self> {
+        let bytes = text.as_bytes();
+        let year = digits(bytes.get(..4)?)?;
+        let month = if bytes.len() > 4 { part(bytes, 4)? } else { 1 };
+        let day = if bytes.len() > 7 { part(bytes, 7)? } else { 1 };
+        let time = text.get(10..).unwrap_or("");
+        let whole = matches!(bytes.len(), 4 | 7 | 10) || is_time(time);
+        let day = Day { year: i32::try_from(year).ok()?, month, day };
+        (whole && day.is_valid()).then_some(Self { day, exact: bytes.len() > 7, time })
+    }
+
+    /// The year alone; none when an age of more than 89 years today follows from the date.
+    pub(crate) fn year(&self, today: Day) -> Option<String> {
+        (!self.is_over_89(today)).then(|| format!("{:04}", self.day.year))
+    }
+
+    /// The date moved by days, its time of day zeroed. None when it has no day, when an age of more than 89
+    /// years today follows from it, or when it would leave the years that FHIR can write.
+    pub(crate) fn shift(&self, days: i32, today: Day) -> Option<String> {
+        if !self.exact || self.is_over_89(today) {
+            return None;
+        }
+        let moved = Day::from_number(self.day.number() + i64::from(days));
+        let Day { year, month, day } = moved;
+        if !(1..=9999).contains(&year) {
+            return None;
+        }
+        let zone = self.time.rfind(['Z', '+', '-']).unwrap_or(self.time.len());
+        let (clock, zone) = self.time.split_at(zone);
+        let clock = clock.replace(|character: char| character.is_ascii_digit(), "0");
+        Some(format!("{year:04}-{month:02}-{day:02}{clock}{zone}"))
+    }
+
+    fn is_over_89(&self, today: Day) -> bool {
+        let before_birthday = (today.month, today.day) < (self.day.month, self.day.day);
+        today.year - self.day.year - i32::from(before_birthday) > 89
+    }
+}
+
+impl Day {
+    /// The day of a time, in UTC.
+    pub(crate) fn of(time: SystemTime) -> Self {
+        let since = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        Self::from_number(i64::try_from(since.as_secs() / 86_400).unwrap_or(i64::MAX / 2))
+    }
+
+    fn is_valid(self) -> bool {
+        let leap = self.year % 4 == 0 && (self.year % 100 != 0 || self.year % 400 == 0);
+        let length = match self.month {
+            2 => 28 + u32::from(leap),
+            4 | 6 | 9 | 11 => 30,
+            1..=12 => 31,
+            _ => return false,
+        };
+        (1..=length).contains(&self.day)
+    }
+
+    /// Days since 1970-01-01, in the proleptic Gregorian calendar.
+    fn number(self) -> i64 {
+        // Years begin in March here, so that the leap day is the last day of a year.
+        let year = i64::from(self.year) - i64::from(self.month <= 2);
+        let era = year.div_euclid(400);
+        let year_of_era = year.rem_euclid(400);
+        let month = i64::from((self.month + 9) % 12);
+        let day_of_year = (153 * month + 2) / 5 + i64::from(self.day) - 1;
+        era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
+    }
+
+    fn from_number(number: i64) -> Self {
+        let shifted = number + 719_468;
+        let era = shifted.div_euclid(146_097);
+        let day_of_era = shifted.rem_euclid(146_097);
+        let year_of_era =
+            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let month = (5 * day_of_year + 2) / 153;
+        let day = (day_of_year - (153 * month + 2) / 5 + 1) as u32;
+        let month = if month < 10 { month + 3 } else { month - 9 } as u32;
+        let year = era * 400 + year_of_era + i64::from(month <= 2);
+        Self { year: i32::try_from(year).unwrap_or(i32::MAX), month, day }
+    }
+}
+
+/// `-01` at this offset.
+fn part(bytes: &[u8], at: usize) -> Option<u32> {
+    digits(bytes.get(at..at + 3)?.strip_prefix(b"-")?)
+}
+
+fn digits(bytes: &[u8]) -> Option<u32> {
+    bytes.iter().try_fold(0, |number, byte| Some(number * 10 + char::from(*byte).to_digit(10)?))
+}
+
+/// `T10:00`, seconds and their fraction optional, with a zone or none.
+fn is_time(text: &str) -> bool {
+    let Some(text) = text.strip_prefix('T') else { return false };
+    let zone = text.find(['Z', '+', '-']).unwrap_or(text.len());
+    let (clock, zone) = text.split_at(zone);
+    let (clock, fraction) = clock.split_once('.').map_or((clock, None), |(clock, rest)| (clock, Some(rest)));
+    let pairs = |text: &str| {
+        text.split(':').all(|pair| pair.len() == 2 && pair.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    let clock_fits = matches!((clock.len(), fraction), (5, None) | (8, _)) && pairs(clock);
+    let fraction_fits =
+        fraction.is_none_or(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()));
+    let zone_fits = matches!(zone, "" | "Z") || (zone.len() == 6 && pairs(&zone[1..]));
+    clock_fits && fraction_fits && zone_fits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const TODAY: Day = Day { year: 2026, month: 11, day: 21 };
+
+    fn shifted(text: &str, days: i32) -> Option<String> {
+        FhirDate::parse(text)?.shift(days, TODAY)
+    }
+
+    #[test]
+    fn shifts() {
+        for (text, days, expected) in [
+            ("2015-02-07", -21, Some("2015-01-17")),
+            ("2015-02-07T13:28:17-05:00", -21, Some("2015-01-17T00:00:00-05:00")),
+            ("2015-02-07T13:28:17Z", -21, Some("2015-01-17T00:00:00Z")),
+            ("2015-02-07T13:28:17.12345-05:00", -21, Some("2015-01-17T00:00:00.00000-05:00")),
+            ("2021-06-30T23:59:60+02:00", 1, Some("2021-07-01T00:00:00+02:00")),
+            ("2021-06-30T23:59Z", 1, Some("2021-07-01T00:00Z")),
+            ("2020-02-28", 1, Some("2020-02-29")),
+            ("2019-12-31", 1, Some("2020-01-01")),
+            ("9999-12-31", 1, None),
+            ("2020", 1, None),
+            ("2020-02", 1, None),
+            ("1936-11-21", 1, None),
+            ("1936-11-22", 1, Some("1936-11-23")),
+        ] {
+            assert_eq!(shifted(text, days).as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn years() {
+        for (text, expected) in [
+            ("1984-03-09", Some("1984")),
+            ("1984-03", Some("1984")),
+            ("1984", Some("1984")),
+            ("1937", Some("1937")),
+            ("1936", None),
+            ("1936-11", None),
+            ("1936-12", Some("1936")),
+            ("2021-02-03T04:05:06Z", Some("2021")),
+        ] {
+            assert_eq!(FhirDate::parse(text).unwrap().year(TODAY).as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_date_does_not_parse() {
+        for text in [
+            "",
+            "20",
+            "020-01-01",
+            "2020-",
+            "2020-1",
+            "2020-13",
+            "2020-00",
+            "2021-02-29",
+            "2020-02-30",
+            "2020-01-01T",
+            "2020-01-01T10",
+            "2020-01-01T10:00:00.",
+            "2020-01-01T10:00:00+1",
+            "2020-01-01T1:00:00",
+            "2020-01-01 10:00",
+            "2020-01-01T10:00.5Z",
+            "2020-01-01T10:00:00ZZ",
+            "2020-01-01John",
+            "2020-01-01T10:00:00 Jo",
+            "2020é",
+            "２０２０",
+            "2020-01-01T10:00:00+aa:bb",
+            "2020/01/01",
+            "2020-01/01",
+            "John Smith",
+        ] {
+            assert_eq!(FhirDate::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn days_of_times() {
+        let day = |seconds| Day::of(UNIX_EPOCH + Duration::from_secs(seconds));
+        assert_eq!(day(0), Day { year: 1970, month: 1, day: 1 });
+        assert_eq!(day(1_795_219_200 + 86_399), TODAY);
+    }
+
+    proptest! {
+        #[test]
+        fn day_numbers_go_both_ways(number in -700_000i64..3_000_000) {
+            let day = Day::from_number(number);
+            prop_assert!(day.is_valid());
+            prop_assert_eq!(day.number(), number);
+            prop_assert!(Day::from_number(number + 1) > day);
+        }
+
+        #[test]
+        fn never_panics(text in "\\PC{0,14}|[0-9T:Z+.-]{0,32}", days in any::<i32>()) {
+            if let Some(date) = FhirDate::parse(&text) {
+                let _ = (date.year(TODAY), date.shift(days, TODAY));
+            }
+        }
+    }
+}

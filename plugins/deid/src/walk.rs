@@ -1,0 +1,304 @@
+//! One pass over one resource: asks the matcher at each property and does what it says.
+
+use std::borrow::Cow;
+
+use fireguard_sdk::fhir::r4::ResourceType;
+use fireguard_sdk::json::{self, Appender, Key, Kind, Rewrite, Slot, Step, Value, Visitor, write_string};
+
+use crate::labels::Labels;
+use crate::matcher::{Action, Leaf, Matcher, Place, RuleId, StateId, TargetId};
+use crate::methods::date::{Day, FhirDate};
+use crate::methods::reference::Reference;
+use crate::methods::{is_over_89, zip_code};
+use crate::patient;
+use crate::pseudonyms::{Offsets, TOKEN_LENGTH, Tokens};
+
+/// What a pass needs besides the resource.
+pub(crate) struct Walk<'e> {
+    pub(crate) matcher: &'e mut Matcher,
+    pub(crate) tokens: &'e mut Tokens,
+    /// None when no rule moves dates.
+    pub(crate) offsets: Option<&'e mut Offsets>,
+    pub(crate) today: Day,
+}
+
+/// A changed resource whose hashes are still missing.
+#[derive(Debug)]
+pub(crate) struct Walked {
+    pub(crate) rewrite: Rewrite,
+    /// Where in the replacements which token goes.
+    pub(crate) holes: Vec<(usize, u32)>,
+}
+
+impl Walk<'_> {
+    /// Walks a resource.
+    pub(crate) fn resource(&mut self, text: &[u8], ty: ResourceType) -> Result<Walked, json::Error> {
+        let offset = self.offset(text, ty);
+        let state = self.matcher.start(ty);
+        let mut pass =
+            Pass { walk: self, text, holes: Vec::new(), frames: vec![Frame { offset, ..Frame::default() }] };
+        let rewrite = json::rewrite(text, At::Object { state, start: 0 }, &mut pass)?;
+        Ok(Walked { rewrite, holes: pass.holes })
+    }
+
+    fn offset(&mut self, resource: &[u8], ty: ResourceType) -> Option<i32> {
+        let offsets = self.offsets.as_mut()?;
+        offsets.get(&patient::of(resource, ty)?)
+    }
+
+    /// Of a resource inside another, whose end has to be found first.
+    fn offset_inside(&mut self, value: &Value<'_>, ty: ResourceType) -> Option<i32> {
+        self.offsets.as_ref()?;
+        self.offset(value.whole()?, ty)
+    }
+}
+
+struct Pass<'p, 'e> {
+    walk: &'p mut Walk<'e>,
+    text: &'p [u8],
+    holes: Vec<(usize, u32)>,
+    /// The resources around the place, innermost last.
+    frames: Vec<Frame>,
+}
+
+/// A resource that the pass is in.
+#[derive(Debug, Clone, Copy, Default)]
+struct Frame {
+    /// What was done to it.
+    labels: Labels,
+    /// Those among its security labels.
+    present: Labels,
+    /// The end of its `meta.security` and of its `meta`.
+    security: Option<Slot>,
+    meta: Option<Slot>,
+    /// It gets no labels of its own: it is part of the resource outside, or that one's rule covers it.
+    unlabelled: bool,
+    /// By how many days its patient's dates move.
+    offset: Option<i32>,
+}
+
+/// Where the pass is.
+#[derive(Clone, Copy)]
+enum At {
+    Object {
+        state: StateId,
+        /// Where its text starts.
+        start: u32,
+    },
+    Array {
+        target: TargetId,
+        /// A value that goes leaves null, because `_name` beside it counts the places too.
+        blank: bool,
+    },
+}
+
+impl Visitor for Pass<'_, '_> {
+    type State = At;
+
+    fn member(&mut self, within: At, key: &Key<'_>, value: &Value<'_>, out: &mut Vec<u8>) -> Step<At> {
+        let At::Object { state, start } = within else { return self.gone(false) };
+        let Some(id) = self.walk.matcher.step(state, key) else { return self.gone(false) };
+        let target = self.walk.matcher.target(id);
+        if !target.many {
+            return self.value(target.action, target.kind, value, out, None);
+        }
+        if value.kind() != Kind::Array {
+            return self.gone(false);
+        }
+        let depends_on_value = matches!(
+            target.action,
+            Action::Leaf(Leaf::Year | Leaf::Age | Leaf::ZipCode | Leaf::Shift { .. })
+        );
+        let blank = depends_on_value
+            && json::member(&self.text[start as usize..], &format!("_{}", key.name())).is_some();
+        Step::Enter(At::Array { target: id, blank })
+    }
+
+    fn element(&mut self, within: At, _: usize, value: &Value<'_>, out: &mut Vec<u8>) -> Step<At> {
+        let At::Array { target, blank } = within else { return self.gone(false) };
+        let target = self.walk.matcher.target(target);
+        self.value(target.action, target.kind, value, out, Some(blank))
+    }
+
+    fn leave(&mut self, within: At, end: Slot, append: &mut Appender<'_>) {
+        let matcher = &self.walk.matcher;
+        match within {
+            At::Object { state, .. } => match matcher.place(state) {
+                Place::Resource => self.leave_resource(end, append),
+                Place::Meta if !end.is_empty() => self.frame().meta = Some(end),
+                _ => {}
+            },
+            At::Array { target, .. } => {
+                if let Action::Object(state) = matcher.target(target).action
+                    && matcher.place(state) == Place::Security
+                    && !end.is_empty()
+                {
+                    self.frame().security = Some(end);
+                }
+            }
+        }
+    }
+}
+
+impl Pass<'_, '_> {
+    /// Decides about a property's value, or about one element of it: then `in_array` says whether a value
+    /// that goes leaves null.
+    fn value(
+        &mut self,
+        action: Action,
+        kind: Kind,
+        value: &Value<'_>,
+        out: &mut Vec<u8>,
+        in_array: Option<bool>,
+    ) -> Step<At> {
+        let blank = in_array.unwrap_or(false);
+        if value.kind() == Kind::Null && in_array.is_some() {
+            return match action {
+                Action::Leaf(Leaf::Keep) => Step::Keep,
+                Action::Leaf(Leaf::Drop) | Action::Object(_) | Action::Nested { .. } => Step::Drop,
+                _ => Step::Blank,
+            };
+        }
+        if value.kind() != kind {
+            return self.gone(blank || matches!(action, Action::Sibling(_)) && in_array.is_some());
+        }
+        let start = (self.text.len() - value.raw().len()) as u32;
+        match action {
+            Action::TypeName => Step::Keep,
+            Action::Object(state) => Step::Enter(At::Object { state, start }),
+            Action::Sibling(state) if in_array.is_some() => Step::EnterOrBlank(At::Object { state, start }),
+            Action::Sibling(state) => Step::Enter(At::Object { state, start }),
+            Action::Nested { rule, contained } => self.nested(rule, contained, value, start),
+            Action::Leaf(leaf) => self.leaf(leaf, value, out, blank),
+        }
+    }
+
+    fn nested(&mut self, rule: Option<RuleId>, contained: bool, value: &Value<'_>, start: u32) -> Step<At> {
+        let name = value.member("resourceType").and_then(|name| name.string());
+        let Some(ty) = name.and_then(|name| ResourceType::parse(&name)) else { return self.gone(false) };
+        let (state, covered) = self.walk.matcher.nested(ty, rule);
+        let offset = if contained { self.frame().offset } else { self.walk.offset_inside(value, ty) };
+        self.frames.push(Frame { unlabelled: contained || covered, offset, ..Frame::default() });
+        Step::Enter(At::Object { state, start })
+    }
+
+    fn leave_resource(&mut self, end: Slot, append: &mut Appender<'_>) {
+        let Some(frame) = self.frames.pop() else { return };
+        if let Some(outer) = self.frames.last_mut() {
+            outer.labels.add(frame.labels);
+        }
+        let labels = frame.labels.without(frame.present);
+        if labels.is_empty() || frame.unlabelled {
+            return;
+        }
+        let (slot, before, after): (_, &[u8], &[u8]) = match (frame.security, frame.meta) {
+            (Some(security), _) => (security, b"", b""),
+            (None, Some(meta)) => (meta, br#""security":["#, b"]"),
+            (None, None) => (end, br#""meta":{"security":["#, b"]}"),
+        };
+        append.append(slot, |out| {
+            out.extend_from_slice(before);
+            labels.write(out);
+            out.extend_from_slice(after);
+        });
+    }
+
+    fn leaf(&mut self, leaf: Leaf, value: &Value<'_>, out: &mut Vec<u8>, blank: bool) -> Step<At> {
+        match leaf {
+            Leaf::Keep => Step::Keep,
+            Leaf::KeepLabel => {
+                let label = value.string().map(|code| Labels::of_code(&code)).unwrap_or_default();
+                self.frame().present.add(label);
+                Step::Keep
+            }
+            Leaf::Drop => self.gone(blank),
+            Leaf::Year => self.year(value, out, blank),
+            Leaf::Age if is_over_89(value.raw()) => self.gone(blank),
+            Leaf::Age => Step::Keep,
+            Leaf::ZipCode => {
+                let code = value.string().unwrap_or_default();
+                let areas = &self.walk.matcher.rules().parameters.restricted_zip_areas;
+                let general = zip_code::generalise(&code, areas);
+                if general == code {
+                    return Step::Keep;
+                }
+                write_string(out, &general);
+                self.done(Labels::ABSTRACTED)
+            }
+            Leaf::Hash => {
+                let text = match value.kind() {
+                    Kind::String => value.string().unwrap_or_default(),
+                    // As the original's language writes them.
+                    Kind::Boolean if value.raw() == b"true" => Cow::Borrowed("True"),
+                    Kind::Boolean => Cow::Borrowed("False"),
+                    _ => String::from_utf8_lossy(value.raw()),
+                };
+                self.hash("", &text, "", out)
+            }
+            Leaf::HashReference => {
+                let text = value.string().unwrap_or_default();
+                let Reference { before, id, after, .. } = Reference::parse(&text);
+                self.hash(before, id, after, out)
+            }
+            Leaf::Shift { year } => self.shift(year, value, out, blank),
+        }
+    }
+
+    /// Writes a string with room for the token, which is known only when the host was asked.
+    fn hash(&mut self, before: &str, id: &str, after: &str, out: &mut Vec<u8>) -> Step<At> {
+        if id.is_empty() {
+            return Step::Keep;
+        }
+        out.push(b'"');
+        json::write_escaped(out, before);
+        self.holes.push((out.len(), self.walk.tokens.number(id)));
+        out.resize(out.len() + TOKEN_LENGTH, b'0');
+        json::write_escaped(out, after);
+        out.push(b'"');
+        self.done(Labels::HASHED)
+    }
+
+    fn shift(&mut self, year: bool, value: &Value<'_>, out: &mut Vec<u8>, blank: bool) -> Step<At> {
+        let text = value.string().unwrap_or_default();
+        let offset = self.frame().offset;
+        let today = self.walk.today;
+        match FhirDate::parse(&text).zip(offset).and_then(|(date, days)| date.shift(days, today)) {
+            Some(shifted) => {
+                write_string(out, &shifted);
+                self.done(Labels::PERTURBED)
+            }
+            None if year => self.year(value, out, blank),
+            None => self.gone(blank),
+        }
+    }
+
+    fn year(&mut self, value: &Value<'_>, out: &mut Vec<u8>, blank: bool) -> Step<At> {
+        let text = value.string().unwrap_or_default();
+        match FhirDate::parse(&text).and_then(|date| date.year(self.walk.today)) {
+            Some(year) if year == text => Step::Keep,
+            Some(year) => {
+                write_string(out, &year);
+                self.done(Labels::REDACTED)
+            }
+            None => self.gone(blank),
+        }
+    }
+
+    fn done(&mut self, label: Labels) -> Step<At> {
+        self.frame().labels.add(label);
+        Step::Replace
+    }
+
+    fn gone(&mut self, blank: bool) -> Step<At> {
+        self.frame().labels.add(Labels::REDACTED);
+        if blank { Step::Blank } else { Step::Drop }
+    }
+
+    fn frame(&mut self) -> &mut Frame {
+        if self.frames.is_empty() {
+            self.frames.push(Frame::default());
+        }
+        let last = self.frames.len() - 1;
+        &mut self.frames[last]
+    }
+}
