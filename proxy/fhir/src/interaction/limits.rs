@@ -8,19 +8,9 @@ use crate::parameters::{Parameters, split_name};
 pub const REFUSED_PARAMETERS: &[&str] =
     &["_cascade", "_delete", "_expunge", "_mdm", "_method", "_offset", "_pid", "async", "response-url"];
 
-/// Shape the answer and select nothing: useless and dangerous in a condition.
-const RESULT: &[&str] = &[
-    "_contained",
-    "_containedType",
-    "_count",
-    "_elements",
-    "_include",
-    "_maxresults",
-    "_revinclude",
-    "_sort",
-    "_summary",
-    "_total",
-];
+/// The parameters with an underscore that select. HAPI passes over every other one in a condition (`_text`,
+/// `_since`, `_filter`, any invented one), and what is left may match everything.
+const SELECT: &[&str] = &["_has", "_id", "_lastUpdated", "_profile", "_security", "_source", "_tag"];
 
 /// What must not be said twice: two readers would take different ones.
 const ONCE: &[&str] = &[
@@ -96,14 +86,14 @@ pub(super) fn check(interaction: &Interaction, parameters: &Parameters) -> Resul
     }
 }
 
-/// A condition must select: HAPI passes over empty values, and what is left may match everything.
+/// A condition must select by each of its parameters: HAPI passes over empty values, too.
 pub(super) fn check_condition(parameters: &Parameters) -> Result<(), Refusal> {
     if parameters.is_empty() {
         return Err(Refusal::invalid("a conditional interaction needs search parameters"));
     }
-    only_for_base_pages(parameters)?;
     for (name, value) in parameters.iter() {
-        if RESULT.contains(&split_name(name).0) {
+        let base = split_name(name).0;
+        if base.starts_with('_') && !SELECT.contains(&base) {
             return Err(Refusal::invalid(format!("the parameter `{}` is not for conditions", shown(name))));
         }
         if value.chars().all(|c| c.is_whitespace() || matches!(c, ',' | '|' | '$' | '\\')) {
