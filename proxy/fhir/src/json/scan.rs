@@ -3,8 +3,12 @@
 //! Its whole memory is a stack of [`MAX_DEPTH`] states and one bounded token (a member name, or a string
 //! value the sink asked for). Every other byte is handed on at once.
 
+mod checker;
+
 use super::plain::{Utf8, plain_len};
 use super::{Error, ErrorKind, MAX_DEPTH, unescape};
+
+pub use checker::Checker;
 
 /// A member name may be this long, in bytes as written.
 const MAX_KEY: usize = 256;

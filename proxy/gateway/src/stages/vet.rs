@@ -34,6 +34,8 @@ impl Stage<Ready> for Vet {
         let media_type = media_type(&parts.headers);
         let json = matches!(media_type.as_deref(), Some("application/fhir+json" | "application/json"));
         parts.headers = hygiene::answer_headers(&parts.headers);
+        // HAPI leaves the reason phrase out, and hyper would keep it so.
+        parts.extensions.clear();
         let empty = body.is_end_stream() || media_type.is_none();
         if json {
             parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(format.content_type()));

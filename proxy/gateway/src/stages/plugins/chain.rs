@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::time::Instant;
 
 use bytes::Bytes;
+use fireguard_fhir::interaction::Interaction;
 use fireguard_fhir::json;
 use fireguard_fhir::outcome::IssueCode;
 use fireguard_plugin_host::{Direction, Exchange, OnFailure, Outcome, Plugin, Session};
@@ -16,6 +17,8 @@ use crate::failure::{Failure, Source};
 /// One exchange's instances of the route's plugins.
 pub(super) struct Chain {
     exchange: Exchange,
+    /// What the plugins' plans may call this interaction.
+    codes: Vec<&'static str>,
     /// Toward the client: the reverse of the configured order.
     links: Vec<(Plugin, Session)>,
 }
@@ -30,7 +33,7 @@ impl Chain {
         };
         let links =
             ready.route.plugins.iter().rev().map(|plugin| (plugin.clone(), plugin.session())).collect();
-        Self { exchange, links }
+        Self { exchange, codes: codes(&ready.request.interaction), links }
     }
 
     /// Runs resources through every plugin that wants them. In the answer a dropped one is `None`; order and
@@ -43,7 +46,7 @@ impl Chain {
             for (place, resource) in resources.iter().enumerate() {
                 let Some(resource) = resource else { continue };
                 let resource_type = json::resource_type_of(resource).unwrap_or(Cow::Borrowed(""));
-                if plugin.wants(&self.exchange.interaction, Direction::ToClient, &resource_type) {
+                if self.codes.iter().any(|code| plugin.wants(code, Direction::ToClient, &resource_type)) {
                     places.push(place);
                     batch.push(resource.clone());
                 }
@@ -69,6 +72,23 @@ impl Chain {
             }
         }
         Ok(resources)
+    }
+}
+
+/// What a page pages through its link does not tell for sure: whoever wants any of it gets it.
+fn codes(interaction: &Interaction) -> Vec<&'static str> {
+    match interaction {
+        Interaction::Page(_) => {
+            vec![
+                "search-type",
+                "search-system",
+                "history-instance",
+                "history-type",
+                "history-system",
+                "operation",
+            ]
+        }
+        other => vec![other.code()],
     }
 }
 

@@ -1,7 +1,6 @@
 //! Checks a stream and keeps nothing of it.
 
-use super::Error;
-use super::scan::{Interest, Scanner, Sink};
+use super::{Error, Interest, Scanner, Sink};
 
 /// A strict checker: grammar, UTF-8, depth, duplicate members.
 pub struct Checker(Scanner<()>);
