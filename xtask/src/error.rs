@@ -3,7 +3,7 @@
 use std::io;
 use std::process::{Command, ExitStatus};
 
-use fireguard_test_support::hapi;
+use fireguard_test_support::{hapi, install};
 
 /// Why a command failed; each says on one line what to do or where to look.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +36,9 @@ pub(crate) enum Error {
     /// HAPI could not be built or started.
     #[error(transparent)]
     Hapi(#[from] hapi::Error),
+    /// A client library could not be installed.
+    #[error(transparent)]
+    Install(#[from] install::Error),
     /// The R4 tables could not be generated.
     #[error(transparent)]
     R4(#[from] crate::r4::Error),

@@ -1,7 +1,6 @@
 //! Developer commands, run as `cargo xtask <command>`. All that they build or write is under `target/`.
 #![forbid(unsafe_code)]
 
-mod clients;
 mod error;
 mod hapi;
 mod lint;

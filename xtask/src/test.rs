@@ -6,11 +6,12 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
 
 use fireguard_test_support::hapi::Package;
+use fireguard_test_support::install;
 
 use crate::error::Error;
 use crate::lint::cargo;
+use crate::plugins;
 use crate::progress::Progress;
-use crate::{clients, plugins};
 use summary::Summary;
 
 /// Builds what tests need, runs every test, and ends with the line `N passed, N failed, N skipped`.
@@ -19,7 +20,9 @@ use summary::Summary;
 /// A tool is missing, something does not build, or a test failed.
 pub(crate) fn run(filter: Option<&str>) -> Result<(), Error> {
     let progress = Progress::begin();
-    clients::install(&progress)?;
+    let step = |step: &str| progress.step(step);
+    install::fhirpy(&step)?;
+    install::fhir_kit_client(&step)?;
     Package::ensure(&|step| progress.step(&format!("HAPI: {step}")))?;
     plugins::build(&progress)?;
     progress.step("cargo test");

@@ -3,7 +3,9 @@
 //! Everything that is built or written lands under the workspace's `target/` folder.
 #![forbid(unsafe_code)]
 
+pub mod data;
 pub mod hapi;
+pub mod install;
 pub mod repository;
 #[cfg(feature = "async")]
 pub mod standin;

@@ -41,6 +41,9 @@ pub enum Error {
     /// The runtime went away while the server was starting.
     #[error("the start of HAPI was interrupted")]
     Interrupted,
+    /// The package is being built elsewhere and cannot be waited for.
+    #[error(transparent)]
+    Lock(#[from] crate::install::Error),
     /// A file or a process could not be handled.
     #[error("{doing}: {source}")]
     Io {

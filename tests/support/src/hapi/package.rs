@@ -43,7 +43,7 @@ impl Package {
 
         let logs = directory().join("logs");
         fs::create_dir_all(&logs).map_err(Error::io("creating target/hapi/logs"))?;
-        let _lock = lock(&directory().join("lock"))?;
+        let _lock = crate::install::lock(&directory().join("lock"))?;
         if home.join(ARCHIVE).exists() {
             return Ok(package);
         }
@@ -115,13 +115,6 @@ fn list_files(directory: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
         if path.is_dir() { list_files(&path, files)? } else { files.push(path) }
     }
     Ok(())
-}
-
-/// Held until the file is dropped, and freed by the system if this process dies.
-fn lock(path: &Path) -> Result<File, Error> {
-    let file = File::create(path).map_err(Error::io("creating target/hapi/lock"))?;
-    file.lock().map_err(Error::io("locking target/hapi/lock"))?;
-    Ok(file)
 }
 
 /// A package takes 350 MB; nothing starts from one whose key is not the present one.
