@@ -3,7 +3,7 @@
 use std::io;
 use std::process::{Command, ExitStatus};
 
-use fireguard_test_support::{hapi, install};
+use fireguard_test_support::{data, gateway, hapi, install};
 
 /// Why a command failed; each says on one line what to do or where to look.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +36,12 @@ pub(crate) enum Error {
     /// HAPI could not be built or started.
     #[error(transparent)]
     Hapi(#[from] hapi::Error),
+    /// Fireguard could not be built or started.
+    #[error(transparent)]
+    Gateway(#[from] gateway::Error),
+    /// Data could not be had or loaded.
+    #[error(transparent)]
+    Data(#[from] data::Error),
     /// A client library could not be installed.
     #[error(transparent)]
     Install(#[from] install::Error),

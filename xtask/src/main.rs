@@ -1,6 +1,7 @@
 //! Developer commands, run as `cargo xtask <command>`. All that they build or write is under `target/`.
 #![forbid(unsafe_code)]
 
+mod demo;
 mod error;
 mod hapi;
 mod lint;
@@ -25,6 +26,12 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Show Fireguard before a real HAPI with data, and lines to try it with.
+    Demo {
+        /// Run the lines, search the research route's answers for names, and end.
+        #[arg(long)]
+        check: bool,
+    },
     /// Build everything that tests need and run them all: this is what CI runs.
     Test {
         /// Run only the tests whose name contains this.
@@ -59,6 +66,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<(), Error> {
     match command {
+        Command::Demo { check } => demo::run(check),
         Command::Test { filter } => test::run(filter.as_deref()),
         Command::Lint => lint::run(),
         Command::Plugins => plugins::run(),

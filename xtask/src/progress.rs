@@ -1,5 +1,6 @@
 //! Lines that tell what is going on, on standard error: standard output is for results.
 
+use std::io::Write;
 use std::time::Instant;
 
 /// Prints steps with the seconds since the command began.
@@ -18,4 +19,11 @@ impl Progress {
     pub(crate) fn step(&self, text: &str) {
         eprintln!("[{:6.1} s] {text}", self.began.elapsed().as_secs_f32());
     }
+}
+
+/// A line of the result, on standard output at once. Whoever closed it has seen enough.
+pub(crate) fn print(line: &str) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = writeln!(stdout, "{line}");
+    let _ = stdout.flush();
 }

@@ -2,7 +2,7 @@
 
 mod summary;
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
 use fireguard_test_support::hapi::Package;
@@ -11,7 +11,7 @@ use fireguard_test_support::install;
 use crate::error::Error;
 use crate::lint::cargo;
 use crate::plugins;
-use crate::progress::Progress;
+use crate::progress::{Progress, print};
 use summary::Summary;
 
 /// Builds what tests need, runs every test, and ends with the line `N passed, N failed, N skipped`.
@@ -51,11 +51,4 @@ fn cargo_test(filter: Option<&str>) -> Result<(Summary, bool), Error> {
     }
     let status = child.wait().map_err(Error::io("waiting for cargo test"))?;
     Ok((summary, status.success()))
-}
-
-/// Writes a line at once. Whoever closed our output has seen enough.
-fn print(line: &str) {
-    let mut stdout = std::io::stdout().lock();
-    let _ = writeln!(stdout, "{line}");
-    let _ = stdout.flush();
 }

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod data;
+pub mod gateway;
 pub mod hapi;
 pub mod install;
 pub mod repository;

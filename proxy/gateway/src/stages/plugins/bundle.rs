@@ -22,13 +22,19 @@ pub(super) struct BundleAnswer {
     base: String,
     upstream: Base,
     /// What the client asked for, in its own words; it takes the place of the server's.
-    self_url: String,
+    self_url: Option<String>,
     batch: Vec<(Entry, Bytes)>,
     batch_bytes: usize,
 }
 
 impl BundleAnswer {
-    pub(super) fn new(chain: Chain, base: String, upstream: Base, self_url: String, limit: usize) -> Self {
+    pub(super) fn new(
+        chain: Chain,
+        base: String,
+        upstream: Base,
+        self_url: Option<String>,
+        limit: usize,
+    ) -> Self {
         let joiner = Some(Joiner::new(base.clone()));
         let splitter = Splitter::new(limit);
         Self { chain, splitter, joiner, base, upstream, self_url, batch: Vec::new(), batch_bytes: 0 }
@@ -39,7 +45,9 @@ impl BundleAnswer {
         match piece {
             Piece::Type(kind) => joiner.kind(kind),
             Piece::Link { relation, url } => {
-                if let Some(url) = link(&relation, &url, &self.base, &self.upstream, &self.self_url)? {
+                if let Some(url) =
+                    link(&relation, &url, &self.base, &self.upstream, self.self_url.as_deref())?
+                {
                     joiner.link(relation, url);
                 }
             }
@@ -97,10 +105,10 @@ fn link(
     url: &str,
     base: &str,
     upstream: &Base,
-    self_url: &str,
+    self_url: Option<&str>,
 ) -> Result<Option<String>, Failure> {
     match relation {
-        "self" => Ok(Some(self_url.to_owned())),
+        "self" => Ok(self_url.map(str::to_owned)),
         "next" | "previous" | "prev" | "first" | "last" => {
             let page = upstream.strip(url).and_then(|rest| {
                 let (path, query) = rest.split_once('?')?;

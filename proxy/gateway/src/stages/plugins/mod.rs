@@ -49,6 +49,11 @@ impl Stage<Ready> for Plugins {
         let shape = shape(&ready.request.interaction);
         let head_only = ready.request.head_only;
         let target = ready.request.target().path_and_query;
+        // An id the client asked by is not one it could have got from an answer.
+        let own_words = match &ready.request.interaction {
+            Interaction::SearchCompartment { .. } => false,
+            other => other.id().is_none(),
+        };
         let base = ready.base.to_string();
         let upstream = ready.route.upstream.clone();
         let (parts, body) = next.call(ready).await?.into_parts();
@@ -63,7 +68,7 @@ impl Stage<Ready> for Plugins {
         } else {
             match shape {
                 Shape::Bundle => {
-                    let self_url = format!("{base}{target}");
+                    let self_url = own_words.then(|| format!("{base}{target}"));
                     let bundle =
                         bundle::BundleAnswer::new(chain, base, upstream, self_url, self.resource_limit);
                     transformed(body, bundle).await?
