@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::state::Shared;
+use crate::upstreams::Known;
 
 /// Upper bounds of the duration histograms, in seconds.
 const BUCKETS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
@@ -38,6 +39,7 @@ struct Admin {
     shared: Arc<Shared>,
     metrics: PrometheusHandle,
     stop: watch::Receiver<bool>,
+    known: Known,
 }
 
 /// Starts recording metrics.
@@ -58,6 +60,7 @@ pub fn metrics() -> Result<PrometheusHandle, AdminError> {
 pub fn start(
     address: SocketAddr,
     shared: Arc<Shared>,
+    known: Known,
     metrics: PrometheusHandle,
     stop: watch::Receiver<bool>,
 ) -> Result<(SocketAddr, JoinHandle<()>), AdminError> {
@@ -66,7 +69,7 @@ pub fn start(
     listener.set_nonblocking(true).map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-    let admin = Admin { shared, metrics, stop };
+    let admin = Admin { shared, metrics, stop, known };
     let serve = async move {
         let routes = Router::new()
             .route("/live", get(|| async { "live\n" }))
@@ -86,10 +89,14 @@ pub fn start(
     Ok((bound, thread.map_err(failed)?))
 }
 
-/// Ready means: not stopping, and every server accepts connections.
+/// Ready means: not stopping, every server is known to speak R4, and accepts connections.
 async fn ready(State(admin): State<Admin>) -> (StatusCode, String) {
     if *admin.stop.borrow() {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n".into());
+    }
+    if !admin.known.all() {
+        let message = "a FHIR server has not said its version yet\n";
+        return (StatusCode::SERVICE_UNAVAILABLE, message.into());
     }
     for route in &admin.shared.routes {
         let pool = admin.shared.pool_settings(&route.upstream);

@@ -44,6 +44,10 @@ impl Stage<Exchange> for MakeBody {
         let Exchange { id, client, route, base, mut request, headers, body, facts } = exchange;
         let fault = BodyFault::default();
         let outgoing = match &request.body {
+            BodyKind::None if body.size_hint().lower() > 0 => {
+                let message = "this interaction has no body";
+                return Err(Failure::client(StatusCode::BAD_REQUEST, IssueCode::Invalid, message));
+            }
             BodyKind::None => Outgoing::Whole(Bytes::new()),
             kind => {
                 refuse_encoded(&headers)?;
