@@ -1,4 +1,4 @@
-//! Every default in one table; `docs/reference/defaults.md` shows the same (a test compares them).
+//! Every default in one table; `docs/reference/configuration.md` shows the same (`reference.rs` compares them).
 
 use std::time::Duration;
 

@@ -139,4 +139,6 @@ impl Config {
 }
 
 #[cfg(test)]
+mod reference;
+#[cfg(test)]
 mod tests;

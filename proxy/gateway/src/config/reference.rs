@@ -1,0 +1,165 @@
+//! The reference pages and the JSON Schema under `docs/reference`, made from the types. The tests fail when the
+//! committed files differ; `UPDATE_DOCS=1 cargo test -p fireguard` writes them.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use super::defaults;
+use super::file::File;
+
+#[test]
+fn the_committed_schema_is_that_of_the_types() {
+    let schema = serde_json::to_string_pretty(&schemars::schema_for!(File)).unwrap() + "\n";
+    compare("fireguard.schema.json", &schema);
+}
+
+#[test]
+fn the_committed_reference_is_that_of_the_types() {
+    let schema = serde_json::to_value(schemars::schema_for!(File)).unwrap();
+    let mut page = Page { definitions: &schema["$defs"], text: HEAD.to_owned(), unused: table() };
+    page.table("", &schema);
+    assert_eq!(page.unused, BTreeSet::new(), "defaults of settings that do not exist");
+    compare("configuration.md", &page.text);
+}
+
+const HEAD: &str = "# Configuration reference
+
+Strict TOML: an unknown key is an error. Relative paths count from the file's own folder. A secret is never written
+into the file: say `env:NAME` or `file:PATH`. Times are written `\"500ms\"`, `\"30s\"`, `\"5m\"`; sizes `\"64KiB\"`, `\"16MiB\"`.
+`fireguard check` reads a file and says what is wrong with it; [`fireguard.schema.json`](fireguard.schema.json) is for
+editors. This page is made from the code.
+";
+
+/// Setting, default.
+fn table() -> BTreeSet<(&'static str, String)> {
+    let time = |t: std::time::Duration| {
+        format!("`\"{}\"`", humantime::format_duration(t).to_string().replace(' ', ""))
+    };
+    let size = |bytes: u64| match bytes {
+        b if b % (1 << 20) == 0 => format!("`\"{}MiB\"`", b >> 20),
+        b => format!("`\"{}KiB\"`", b >> 10),
+    };
+    let text = |t: &str| format!("`\"{t}\"`");
+    BTreeSet::from([
+        ("server.listen", text(defaults::LISTEN)),
+        ("server.workers", "all cores".into()),
+        ("server.trusted_peers", "`[]`".into()),
+        ("server.proxy_protocol", "`false`".into()),
+        ("admin.listen", text(defaults::ADMIN_LISTEN)),
+        ("routes.*.read_only", "`false`".into()),
+        ("routes.*.operations", format!("`{:?}`", fireguard_fhir::operations::READ_ONLY_DEFAULT)),
+        ("routes.*.search_parameters", "all".into()),
+        ("routes.*.plugins", "`[]`".into()),
+        ("plugins.*.on_failure", text("refuse")),
+        ("plugins.*.cpu_per_call", time(defaults::PLUGIN_CPU)),
+        ("plugins.*.wall_per_call", time(defaults::PLUGIN_WALL)),
+        ("plugins.*.memory", size(defaults::PLUGIN_MEMORY)),
+        ("plugins.*.grants.pseudonym.project", "`\"\"`".into()),
+        (
+            "plugins.*.grants.pseudonym.date_range_days",
+            format!("`{}`", fireguard_plugin_host::PseudonymGrant::DATE_RANGE_DAYS),
+        ),
+        ("limits.client_head", time(defaults::CLIENT_HEAD)),
+        ("limits.h2_streams", format!("`{}`", defaults::H2_STREAMS)),
+        ("limits.request_head", size(defaults::REQUEST_HEAD_BYTES)),
+        ("limits.request_body", size(defaults::REQUEST_BODY)),
+        ("limits.resource", size(defaults::RESOURCE)),
+        ("limits.connect", time(defaults::CONNECT)),
+        ("limits.answer_head", time(defaults::ANSWER_HEAD)),
+        ("limits.bundle_answer_head", time(defaults::BUNDLE_ANSWER_HEAD)),
+        ("limits.body_idle", time(defaults::BODY_IDLE)),
+        ("limits.retry_attempts", format!("`{}`", defaults::RETRY_ATTEMPTS)),
+        ("limits.retry_longest_wait", time(defaults::RETRY_LONGEST_WAIT)),
+        ("limits.drain", time(defaults::DRAIN)),
+        ("log.format", text("json")),
+        ("log.level", text("info")),
+    ])
+}
+
+struct Page<'a> {
+    definitions: &'a Value,
+    text: String,
+    unused: BTreeSet<(&'static str, String)>,
+}
+
+impl Page<'_> {
+    /// A heading and a table for one TOML table, then those inside it.
+    fn table(&mut self, path: &str, schema: &Value) {
+        let empty = Map::new();
+        let properties = schema["properties"].as_object().unwrap_or(&empty);
+        let required: Vec<_> =
+            schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let (mut rows, mut inner) = (String::new(), Vec::new());
+        for (name, property) in properties {
+            let at = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+            let described = resolve(self.definitions, property);
+            if described["properties"].is_object() {
+                inner.push((at, described.clone()));
+            } else if let Some(each) =
+                property.get("additionalProperties").filter(|p| p.get("$ref").is_some())
+            {
+                inner.push((format!("{at}.*"), resolve(self.definitions, each).clone()));
+            } else {
+                let default = self.default(&at, required.contains(&name.as_str()));
+                let description = property["description"].as_str().or(described["description"].as_str());
+                let description = description.unwrap_or_default().replace('\n', " ");
+                let values = values(described);
+                writeln!(rows, "| `{name}` | {description}{values} | {default} |").unwrap();
+            }
+        }
+        if !rows.is_empty() {
+            let heading = path.replace(".*", ".<name>");
+            let about = schema["description"].as_str().unwrap_or_default();
+            write!(
+                self.text,
+                "\n## `[{heading}]`\n\n{about}\n\n| setting | what | default |\n| --- | --- | --- |\n{rows}"
+            )
+            .unwrap();
+        }
+        for (path, schema) in inner {
+            self.table(&path, &schema);
+        }
+    }
+
+    fn default(&mut self, path: &str, required: bool) -> String {
+        let known = self.unused.iter().find(|(setting, _)| *setting == path).cloned();
+        match known {
+            Some(entry) => {
+                self.unused.remove(&entry);
+                entry.1
+            }
+            None if required => "required".into(),
+            None => "none".into(),
+        }
+    }
+}
+
+/// Follows a reference, through an optional one too.
+fn resolve<'v>(definitions: &'v Value, schema: &'v Value) -> &'v Value {
+    let schema = schema["anyOf"].get(0).unwrap_or(schema);
+    let name = schema["$ref"].as_str().and_then(|r| r.strip_prefix("#/$defs/"));
+    name.map_or(schema, |name| &definitions[name])
+}
+
+/// The words a setting may have, if only some.
+fn values(schema: &Value) -> String {
+    let words: Vec<_> =
+        schema["oneOf"].as_array().into_iter().flatten().filter_map(|v| v["const"].as_str()).collect();
+    if words.is_empty() { String::new() } else { format!(" One of `{}`.", words.join("`, `")) }
+}
+
+fn compare(name: &str, expected: &str) {
+    let path: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference").join(name);
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        return std::fs::write(&path, expected).unwrap();
+    }
+    let committed = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        committed == expected,
+        "docs/reference/{name} is out of date: UPDATE_DOCS=1 cargo test -p fireguard"
+    );
+}
