@@ -1,7 +1,7 @@
 //! An exchange on its way through the pipeline: what is known of it, stage by stage.
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use fireguard_fhir::base::Base;
 use fireguard_fhir::interaction::Request;
@@ -11,6 +11,7 @@ use http::HeaderMap;
 use http::request::Parts;
 use hyper::body::Incoming;
 
+use crate::facts::Facts;
 use crate::failure::Failure;
 use crate::server::Peer;
 use crate::state::Route;
@@ -83,21 +84,6 @@ pub struct Ready {
     pub fault: BodyFault,
     /// What later stages find out about it.
     pub facts: Arc<Facts>,
-}
-
-/// What is known of an exchange; written by many stages, read once at its end.
-#[derive(Debug, Default)]
-pub struct Facts {
-    /// The route's name.
-    pub route: OnceLock<String>,
-    /// The FHIR interaction's code.
-    pub interaction: OnceLock<&'static str>,
-    /// The resource type asked for.
-    pub resource_type: OnceLock<&'static str>,
-    /// How often it was sent to the server.
-    pub attempts: std::sync::atomic::AtomicU32,
-    /// Why its answer broke off after the head had left.
-    pub abort: OnceLock<String>,
 }
 
 /// Why a request body that was streaming to the server broke off.

@@ -12,6 +12,7 @@ use tower::util::BoxCloneService;
 use tower::{Service, ServiceBuilder, ServiceExt};
 
 use crate::exchange::Arrived;
+use crate::facts::Facts;
 use crate::failure::Failure;
 use crate::server::Peer;
 use crate::stage::layer;
@@ -69,7 +70,8 @@ impl Pipeline {
     ) -> Result<Response<Body>, Infallible> {
         let rescue = rescue::Rescue::of(&request);
         let (parts, body) = request.into_parts();
-        let arrived = Arrived { id: rescue.id().to_owned(), peer, parts, body, facts: Arc::default() };
+        let facts = Arc::new(Facts::new(rescue.id().to_owned(), parts.method.clone()));
+        let arrived = Arrived { id: rescue.id().to_owned(), peer, parts, body, facts };
         let answer = match self.stack.ready().await {
             Ok(stack) => stack.call(arrived).await,
             Err(failure) => Err(failure),

@@ -31,6 +31,8 @@ pub struct Route {
     pub prefix: String,
     /// The FHIR server's base as seen from here.
     pub upstream: Base,
+    /// The same as text: the key of its connections.
+    pub upstream_url: String,
     /// What it lets through.
     pub surface: Surface,
     /// How often one client may ask.
@@ -51,6 +53,7 @@ impl Shared {
             Arc::new(Route {
                 name: route.name,
                 prefix: route.prefix,
+                upstream_url: route.upstream.to_string(),
                 upstream: route.upstream,
                 surface: route.surface,
                 rate: route.rate.map(|rate| RateLimit::new(rate.per_second, rate.burst)),

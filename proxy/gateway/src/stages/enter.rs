@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use fireguard_fhir::outcome::IssueCode;
 use fireguard_traffic::hygiene;
-use http::{HeaderName, StatusCode, header};
+use http::{HeaderName, StatusCode};
 
 use crate::exchange::{Arrived, Entered};
 use crate::failure::Failure;
@@ -35,14 +35,11 @@ impl Stage<Arrived> for Enter {
 
     async fn handle<N: Next<Entered>>(self: Arc<Self>, arrived: Arrived, mut next: N) -> Answer {
         let Arrived { id, peer, mut parts, body, facts } = arrived;
-        if parts.headers.contains_key(header::UPGRADE) {
-            let message = "this connection cannot be upgraded to another protocol";
-            return Err(Failure::client(StatusCode::BAD_REQUEST, IssueCode::NotSupported, message));
-        }
         if METHOD_OVERRIDES.iter().any(|name| parts.headers.contains_key(name)) {
             let message = "method override headers are not obeyed: send the method itself";
             return Err(Failure::client(StatusCode::BAD_REQUEST, IssueCode::NotSupported, message));
         }
+        // With them goes `Upgrade`: a client that offers another protocol is answered in this one.
         hygiene::strip_hop_by_hop(&mut parts.headers);
         let mut origin = self.shared.server.trusted.origin(peer.address, &parts.headers);
         if origin.scheme.is_none() {

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use fireguard_fhir::interaction::{BodyKind, Interaction};
 use fireguard_fhir::outcome::IssueCode;
@@ -30,7 +29,7 @@ pub struct Forward<U> {
 /// The connections of one core to every server.
 pub fn pools(shared: &Shared) -> HashMap<String, Pool> {
     let routes = shared.routes.iter();
-    routes.map(|r| (r.upstream.to_string(), Pool::new(shared.pool_settings(&r.upstream)))).collect()
+    routes.map(|r| (r.upstream_url.clone(), Pool::new(shared.pool_settings(&r.upstream)))).collect()
 }
 
 impl<U: Upstream> Forward<U> {
@@ -40,8 +39,7 @@ impl<U: Upstream> Forward<U> {
     }
 
     async fn send(&self, ready: Ready) -> Answer {
-        let upstream =
-            self.upstreams.get(&ready.route.upstream.to_string()).ok_or_else(|| unreachable("no pool"))?;
+        let upstream = self.upstreams.get(&ready.route.upstream_url).ok_or_else(|| unreachable("no pool"))?;
         let limits = &self.shared.limits;
         let patience = match ready.request.interaction {
             Interaction::Bundle { .. } => limits.bundle_answer_head.0,
@@ -57,9 +55,12 @@ impl<U: Upstream> Forward<U> {
             *request.method_mut() = method(ready.request.target().method)?;
             *request.uri_mut() = uri.clone();
             *request.headers_mut() = headers.clone();
-            ready.facts.attempts.fetch_add(1, Ordering::Relaxed);
+            ready.facts.attempt();
             let failure = match timeout(patience, upstream.send(request)).await {
-                Ok(Ok(response)) => return Ok(response.map(BodyExt::boxed_unsync)),
+                Ok(Ok(response)) => {
+                    ready.facts.upstream_answered(response.status());
+                    return Ok(response.map(BodyExt::boxed_unsync));
+                }
                 // The server closed an idle connection while the request was on its way.
                 Ok(Err(SendError::Broken { reused: true, .. })) if again.is_some() => {
                     body = again;

@@ -1,18 +1,16 @@
-//! Notes how each exchange ended: one log line, one count, one duration. Nothing a resource says is in them.
+//! Watches an exchange to its end; [`crate::facts::Facts`] writes down what was seen.
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
-use std::time::Instant;
 
 use bytes::Bytes;
 use fireguard_traffic::body::{Body, BodyError};
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
-use metrics::{counter, histogram};
 
-use crate::exchange::{Arrived, Facts};
+use crate::exchange::Arrived;
+use crate::facts::{End, Facts};
 use crate::stage::{Answer, Next, Stage};
 
 /// The stage.
@@ -22,99 +20,29 @@ impl Stage<Arrived> for Observe {
     type Out = Arrived;
 
     async fn handle<N: Next<Arrived>>(self: Arc<Self>, arrived: Arrived, mut next: N) -> Answer {
-        let mut record = Record {
-            id: arrived.id.clone(),
-            method: arrived.parts.method.clone(),
-            facts: Arc::clone(&arrived.facts),
-            since: Instant::now(),
-            status: 0,
-            source: "none",
-            detail: None,
-            bytes: 0,
-            end: End::ClientLeft,
-        };
+        let facts = Arc::clone(&arrived.facts);
+        let head_only = arrived.parts.method == http::Method::HEAD;
         match next.call(arrived).await {
             Ok(response) => {
-                record.status = response.status().as_u16();
-                Ok(response.map(|body| Observed { body, record }.boxed_unsync()))
+                facts.answered(response.status());
+                // A body that is empty, or that a HEAD does not want, is never asked for.
+                if head_only || http_body::Body::is_end_stream(response.body()) {
+                    facts.ended(End::Complete);
+                }
+                Ok(response.map(|body| Observed { body, facts }.boxed_unsync()))
             }
             Err(failure) => {
-                record.status = failure.status.as_u16();
-                record.source = failure.source.as_str();
-                record.detail =
-                    Some(failure.detail.clone().unwrap_or_else(|| failure.message.clone().into_owned()));
-                record.end = End::Complete;
+                facts.failed(&failure);
                 Err(failure)
             }
         }
     }
 }
 
-/// How the answer ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
-    /// It was sent to its end.
-    Complete,
-    /// It broke off: the connection was aborted.
-    Aborted,
-    /// Nobody read it to its end.
-    ClientLeft,
-}
-
-/// What is noted; written when dropped, so exactly once.
-struct Record {
-    id: String,
-    method: http::Method,
-    facts: Arc<Facts>,
-    since: Instant,
-    status: u16,
-    source: &'static str,
-    detail: Option<String>,
-    bytes: u64,
-    end: End,
-}
-
-impl Drop for Record {
-    fn drop(&mut self) {
-        let route = self.facts.route.get().map_or("none", String::as_str);
-        let interaction = self.facts.interaction.get().copied().unwrap_or("none");
-        let end = match self.end {
-            End::Complete => "complete",
-            End::Aborted => "aborted",
-            End::ClientLeft => "client-left",
-        };
-        let seconds = self.since.elapsed().as_secs_f64();
-        let status = self.status.to_string();
-        let route_label = route.to_owned();
-        counter!("fireguard_requests_total", "route" => route_label.clone(), "interaction" => interaction,
-            "status" => status, "source" => self.source, "end" => end)
-        .increment(1);
-        histogram!("fireguard_request_seconds", "route" => route_label.clone(), "interaction" => interaction)
-            .record(seconds);
-        counter!("fireguard_answer_bytes_total", "route" => route_label).increment(self.bytes);
-        tracing::info!(
-            target: "fireguard::access",
-            request_id = self.id,
-            method = %self.method,
-            route,
-            interaction,
-            resource_type = self.facts.resource_type.get().copied().unwrap_or("none"),
-            status = self.status,
-            source = self.source,
-            detail = self.detail.as_deref(),
-            abort = self.facts.abort.get().map(String::as_str),
-            attempts = self.facts.attempts.load(Ordering::Relaxed),
-            bytes = self.bytes,
-            milliseconds = (seconds * 1e4).round() / 10.0,
-            end,
-        );
-    }
-}
-
 /// An answer's body that is watched to its end.
 struct Observed {
     body: Body,
-    record: Record,
+    facts: Arc<Facts>,
 }
 
 impl http_body::Body for Observed {
@@ -128,16 +56,16 @@ impl http_body::Body for Observed {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
-                self.record.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+                self.facts.sent(frame.data_ref().map_or(0, Bytes::len));
                 if self.body.is_end_stream() {
-                    self.record.end = End::Complete;
+                    self.facts.ended(End::Complete);
                 }
             }
             Poll::Ready(Some(Err(error))) => {
-                self.record.end = End::Aborted;
-                let _ = self.record.facts.abort.set(error.to_string());
+                self.facts.ended(End::Aborted);
+                let _ = self.facts.abort.set(error.to_string());
             }
-            Poll::Ready(None) => self.record.end = End::Complete,
+            Poll::Ready(None) => self.facts.ended(End::Complete),
             Poll::Pending => {}
         }
         polled

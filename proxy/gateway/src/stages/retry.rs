@@ -1,7 +1,6 @@
 //! Sends throttled requests again, where nothing can happen twice.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use fireguard_traffic::body::Outgoing;
@@ -36,7 +35,7 @@ impl Stage<Ready> for Retry {
         let mut again = repeatable(&ready);
         let mut answer = next.call(ready).await?;
         while let Some(ready) = again {
-            let done = ready.facts.attempts.load(Ordering::Relaxed);
+            let done = ready.facts.attempts();
             let left = deadline.saturating_duration_since(Instant::now());
             let Some(wait) = self.policy.wait(answer.status(), answer.headers(), done, left) else { break };
             metrics::counter!("fireguard_retries_total", "route" => ready.route.name.clone()).increment(1);

@@ -1,0 +1,141 @@
+//! What is known of an exchange. It is written down once, when the last stage has let go of it: a write whose
+//! client has left is noted when the server has answered, not before.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
+use std::time::Instant;
+
+use metrics::{counter, histogram};
+
+use crate::failure::Failure;
+
+/// Facts that stages note as they learn them. Nothing of a resource, a search value or a token is among them.
+#[derive(Debug)]
+pub struct Facts {
+    id: String,
+    method: http::Method,
+    since: Instant,
+    /// The route's name.
+    pub route: OnceLock<String>,
+    /// The FHIR interaction's code.
+    pub interaction: OnceLock<&'static str>,
+    /// The resource type asked for.
+    pub resource_type: OnceLock<&'static str>,
+    /// Why its answer broke off after the head had left.
+    pub abort: OnceLock<String>,
+    failure: OnceLock<(&'static str, String)>,
+    status: AtomicU16,
+    upstream_status: AtomicU16,
+    attempts: AtomicU32,
+    bytes: AtomicU64,
+    end: AtomicU8,
+}
+
+/// How the answer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Nobody read it to its end.
+    ClientLeft = 0,
+    /// It was sent to its end.
+    Complete = 1,
+    /// It broke off: the connection was aborted.
+    Aborted = 2,
+}
+
+impl Facts {
+    /// The facts of an exchange that begins now.
+    pub fn new(id: String, method: http::Method) -> Self {
+        Self {
+            id,
+            method,
+            since: Instant::now(),
+            route: OnceLock::new(),
+            interaction: OnceLock::new(),
+            resource_type: OnceLock::new(),
+            abort: OnceLock::new(),
+            failure: OnceLock::new(),
+            status: AtomicU16::new(0),
+            upstream_status: AtomicU16::new(0),
+            attempts: AtomicU32::new(0),
+            bytes: AtomicU64::new(0),
+            end: AtomicU8::new(End::ClientLeft as u8),
+        }
+    }
+
+    /// The status the client gets.
+    pub fn answered(&self, status: http::StatusCode) {
+        self.status.store(status.as_u16(), Ordering::Relaxed);
+    }
+
+    /// The exchange ends with an answer of ours.
+    pub fn failed(&self, failure: &Failure) {
+        self.answered(failure.status);
+        let detail = failure.detail.clone().unwrap_or_else(|| failure.message.clone().into_owned());
+        let _ = self.failure.set((failure.source.as_str(), detail));
+        self.ended(End::Complete);
+    }
+
+    /// The status the server answered.
+    pub fn upstream_answered(&self, status: http::StatusCode) {
+        self.upstream_status.store(status.as_u16(), Ordering::Relaxed);
+    }
+
+    /// The request goes to the server once more.
+    pub fn attempt(&self) {
+        self.attempts.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often it went to the server.
+    pub fn attempts(&self) -> u32 {
+        self.attempts.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of the answer's body that were handed to the connection.
+    pub fn sent(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// How the answer ended.
+    pub fn ended(&self, end: End) {
+        self.end.store(end as u8, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Facts {
+    fn drop(&mut self) {
+        let route = self.route.get().map_or("none", String::as_str);
+        let interaction = self.interaction.get().copied().unwrap_or("none");
+        let end = match *self.end.get_mut() {
+            e if e == End::Complete as u8 => "complete",
+            e if e == End::Aborted as u8 => "aborted",
+            _ => "client-left",
+        };
+        let (source, detail) = self.failure.get().map_or(("none", None), |(s, d)| (*s, Some(d.as_str())));
+        let (status, bytes) = (*self.status.get_mut(), *self.bytes.get_mut());
+        let seconds = self.since.elapsed().as_secs_f64();
+        let label = route.to_owned();
+        counter!("fireguard_requests_total", "route" => label.clone(), "interaction" => interaction,
+            "status" => status.to_string(), "source" => source, "end" => end)
+        .increment(1);
+        histogram!("fireguard_request_seconds", "route" => label.clone(), "interaction" => interaction)
+            .record(seconds);
+        counter!("fireguard_answer_bytes_total", "route" => label).increment(bytes);
+        tracing::info!(
+            target: "fireguard::access",
+            request_id = self.id,
+            method = %self.method,
+            route,
+            interaction,
+            resource_type = self.resource_type.get().copied().unwrap_or("none"),
+            status,
+            upstream_status = *self.upstream_status.get_mut(),
+            attempts = *self.attempts.get_mut(),
+            source,
+            detail,
+            abort = self.abort.get().map(String::as_str),
+            bytes,
+            milliseconds = (seconds * 1e4).round() / 10.0,
+            end,
+        );
+    }
+}
