@@ -11,10 +11,10 @@ use crate::config::{self, Config};
 #[derive(Debug, thiserror::Error)]
 pub enum LoadFailure {
     /// The engine does not start.
-    #[error("the plugin engine cannot start: {0}")]
+    #[error("the plugin engine cannot start")]
     Engine(#[from] EngineError),
     /// One plugin does not load.
-    #[error("plugin {name}: {source}")]
+    #[error("plugin {name}")]
     Plugin {
         /// Its name in the configuration.
         name: String,

@@ -44,6 +44,9 @@ type Failed = miette::Report;
 
 /// Reads the command line and does what it says.
 pub fn main() -> ExitCode {
+    // Lines are left whole: a place such as `rules.json:3:14` must stay one word for editors and scripts.
+    let _ =
+        miette::set_hook(Box::new(|_| Box::new(miette::MietteHandlerOpts::new().wrap_lines(false).build())));
     let done = match Cli::parse().command {
         Command::Run(file) => run::run(&file.config),
         Command::Check(file) => check::check(&file.config),
