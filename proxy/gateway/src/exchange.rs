@@ -45,7 +45,7 @@ pub struct Entered {
 }
 
 /// A FHIR request on a route. From here on nothing looks at the request line again.
-pub struct Exchange {
+pub struct Exchange<B> {
     /// Its id.
     pub id: String,
     /// The client's address.
@@ -58,32 +58,40 @@ pub struct Exchange {
     pub request: Request,
     /// Its headers, without those of one hop.
     pub headers: HeaderMap,
-    /// Its body, unread.
-    pub body: Incoming,
+    /// Its body: the client's, unread, and later the one for the server.
+    pub body: B,
     /// What later stages find out about it.
     pub facts: Arc<Facts>,
 }
 
-/// An exchange whose request is judged and complete; it may be sent.
-pub struct Ready {
-    /// Its id.
-    pub id: String,
-    /// The client's address.
-    pub client: IpAddr,
-    /// The way it came in.
-    pub route: Arc<Route>,
-    /// The base URL the client uses.
-    pub base: Base,
-    /// What it asks for.
-    pub request: Request,
-    /// Its headers, without those of one hop.
-    pub headers: HeaderMap,
-    /// The body for the server.
+/// A FHIR request whose body nobody has looked at.
+pub type Asked = Exchange<Incoming>;
+
+/// A FHIR request that may be sent.
+pub type Ready = Exchange<Upload>;
+
+/// A body for the server.
+pub struct Upload {
+    /// The body.
     pub body: Outgoing,
-    /// Why the body broke off, once it has.
+    /// Why it broke off, once it has.
     pub fault: BodyFault,
-    /// What later stages find out about it.
-    pub facts: Arc<Facts>,
+}
+
+impl Ready {
+    /// The same once more, if its body can be sent again.
+    pub fn again(&self) -> Option<Self> {
+        Some(Self {
+            id: self.id.clone(),
+            client: self.client,
+            route: Arc::clone(&self.route),
+            base: self.base.clone(),
+            request: self.request.clone(),
+            headers: self.headers.clone(),
+            body: Upload { body: self.body.body.again()?, fault: BodyFault::default() },
+            facts: Arc::clone(&self.facts),
+        })
+    }
 }
 
 /// Why a request body that was streaming to the server broke off.

@@ -20,7 +20,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 
 use crate::config::defaults;
-use crate::exchange::{BodyFault, Exchange, Ready};
+use crate::exchange::{Asked, BodyFault, Exchange, Ready, Upload};
 use crate::failure::Failure;
 use crate::stage::{Answer, Next, Stage};
 use crate::state::Shared;
@@ -37,11 +37,11 @@ impl MakeBody {
     }
 }
 
-impl Stage<Exchange> for MakeBody {
+impl Stage<Asked> for MakeBody {
     type Out = Ready;
 
-    async fn handle<N: Next<Ready>>(self: Arc<Self>, exchange: Exchange, mut next: N) -> Answer {
-        let Exchange { id, client, route, base, mut request, headers, body, facts } = exchange;
+    async fn handle<N: Next<Ready>>(self: Arc<Self>, asked: Asked, mut next: N) -> Answer {
+        let Exchange { id, client, route, base, mut request, headers, body, facts } = asked;
         let fault = BodyFault::default();
         let outgoing = match &request.body {
             BodyKind::None if body.size_hint().lower() > 0 => {
@@ -68,7 +68,8 @@ impl Stage<Exchange> for MakeBody {
                 }
             }
         };
-        next.call(Ready { id, client, route, base, request, headers, body: outgoing, fault, facts }).await
+        let body = Upload { body: outgoing, fault };
+        next.call(Exchange { id, client, route, base, request, headers, body, facts }).await
     }
 }
 

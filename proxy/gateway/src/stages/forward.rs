@@ -47,7 +47,7 @@ impl<U: Upstream> Forward<U> {
         };
         let safe = ready.request.interaction.is_safe();
         let (uri, headers) = (uri(&ready)?, headers(&ready));
-        let mut body = Some(ready.body);
+        let mut body = Some(ready.body.body);
         loop {
             let sending = body.take().ok_or_else(|| unreachable("the body was sent"))?;
             let again = sending.again().filter(|_| safe);
@@ -72,7 +72,7 @@ impl<U: Upstream> Forward<U> {
                     Failure::new(Source::Upstream, StatusCode::GATEWAY_TIMEOUT, IssueCode::Timeout, message)
                 }
             };
-            return Err(ready.fault.take().unwrap_or(failure));
+            return Err(ready.body.fault.take().unwrap_or(failure));
         }
     }
 }

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fireguard_traffic::body::Outgoing;
 use fireguard_traffic::retry::RetryPolicy;
 use tokio::time::{Instant, sleep};
 
-use crate::exchange::{BodyFault, Ready};
+use crate::exchange::Ready;
 use crate::stage::{Answer, Next, Stage};
 use crate::state::Shared;
 
@@ -47,21 +46,7 @@ impl Stage<Ready> for Retry {
     }
 }
 
-/// The same once more, if it changes nothing and its body can be sent again.
+/// The same once more, if it changes nothing.
 fn repeatable(ready: &Ready) -> Option<Ready> {
-    if !ready.request.interaction.is_safe() {
-        return None;
-    }
-    let body: Outgoing = ready.body.again()?;
-    Some(Ready {
-        id: ready.id.clone(),
-        client: ready.client,
-        route: Arc::clone(&ready.route),
-        base: ready.base.clone(),
-        request: ready.request.clone(),
-        headers: ready.headers.clone(),
-        body,
-        fault: BodyFault::default(),
-        facts: Arc::clone(&ready.facts),
-    })
+    if ready.request.interaction.is_safe() { ready.again() } else { None }
 }

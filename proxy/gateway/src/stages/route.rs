@@ -8,7 +8,7 @@ use fireguard_fhir::interaction::{self, Head};
 use fireguard_fhir::outcome::IssueCode;
 use http::{HeaderMap, HeaderName, StatusCode, header};
 
-use crate::exchange::{Entered, Exchange};
+use crate::exchange::{Asked, Entered};
 use crate::failure::Failure;
 use crate::stage::{Answer, Next, Stage};
 use crate::state::{self, Shared};
@@ -48,9 +48,9 @@ impl Route {
 }
 
 impl Stage<Entered> for Route {
-    type Out = Exchange;
+    type Out = Asked;
 
-    async fn handle<N: Next<Exchange>>(self: Arc<Self>, entered: Entered, mut next: N) -> Answer {
+    async fn handle<N: Next<Asked>>(self: Arc<Self>, entered: Entered, mut next: N) -> Answer {
         let Some((route, rest)) = self.find(entered.parts.uri.path()) else {
             let message = "there is no FHIR server at this path";
             return Err(Failure::client(StatusCode::NOT_FOUND, IssueCode::NotSupported, message));
@@ -77,7 +77,7 @@ impl Stage<Entered> for Route {
         if let Some(resource_type) = request.interaction.resource_type() {
             let _ = entered.facts.resource_type.set(resource_type.as_str());
         }
-        let exchange = Exchange {
+        let asked = Asked {
             id: entered.id,
             client: entered.origin.client,
             route: Arc::clone(route),
@@ -87,7 +87,7 @@ impl Stage<Entered> for Route {
             body: entered.body,
             facts: entered.facts,
         };
-        next.call(exchange).await
+        next.call(asked).await
     }
 }
 
