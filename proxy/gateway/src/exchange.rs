@@ -1,6 +1,7 @@
 //! An exchange on its way through the pipeline: what is known of it, stage by stage.
 
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use fireguard_fhir::base::Base;
@@ -74,8 +75,8 @@ pub type Ready = Exchange<Upload>;
 pub struct Upload {
     /// The body.
     pub body: Outgoing,
-    /// Why it broke off, once it has.
-    pub fault: BodyFault,
+    /// How it gets on.
+    pub watch: Watch,
 }
 
 impl Ready {
@@ -88,24 +89,51 @@ impl Ready {
             base: self.base.clone(),
             request: self.request.clone(),
             headers: self.headers.clone(),
-            body: Upload { body: self.body.body.again()?, fault: BodyFault::default() },
+            body: Upload { body: self.body.body.again()?, watch: Watch::default() },
             facts: Arc::clone(&self.facts),
         })
     }
 }
 
-/// Why a request body that was streaming to the server broke off.
+/// What is known of a request body on its way to the server.
 #[derive(Clone, Default)]
-pub struct BodyFault(Arc<Mutex<Option<Failure>>>);
+pub struct Watch(Arc<Watched>);
 
-impl BodyFault {
-    /// Notes the reason; the stage that finds the connection broken answers with it.
-    pub fn set(&self, failure: Failure) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
+#[derive(Default)]
+struct Watched {
+    fault: Mutex<Option<Failure>>,
+    bytes: AtomicU64,
+    streaming: AtomicBool,
+}
+
+impl Watch {
+    /// The body comes from the client as it is sent.
+    pub fn streams(&self) {
+        self.0.streaming.store(true, Ordering::Relaxed);
     }
 
-    /// The reason, once.
-    pub fn take(&self) -> Option<Failure> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    /// So many bytes more went through.
+    pub fn passed(&self, bytes: usize) {
+        self.0.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// It went through to its end.
+    pub fn ended(&self) {
+        self.0.streaming.store(false, Ordering::Relaxed);
+    }
+
+    /// The bytes so far; `None` if it is all there.
+    pub fn progress(&self) -> Option<u64> {
+        self.0.streaming.load(Ordering::Relaxed).then(|| self.0.bytes.load(Ordering::Relaxed))
+    }
+
+    /// It broke off, and why; the stage that finds the connection broken answers with it.
+    pub fn broke_off(&self, failure: Failure) {
+        *self.0.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
+    }
+
+    /// Why it broke off, once.
+    pub fn fault(&self) -> Option<Failure> {
+        self.0.fault.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }

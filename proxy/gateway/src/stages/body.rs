@@ -20,7 +20,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 
 use crate::config::defaults;
-use crate::exchange::{Asked, BodyFault, Exchange, Ready, Upload};
+use crate::exchange::{Asked, Exchange, Ready, Upload, Watch};
 use crate::failure::Failure;
 use crate::stage::{Answer, Next, Stage};
 use crate::state::Shared;
@@ -42,7 +42,7 @@ impl Stage<Asked> for MakeBody {
 
     async fn handle<N: Next<Ready>>(self: Arc<Self>, asked: Asked, mut next: N) -> Answer {
         let Exchange { id, client, route, base, mut request, headers, body, facts } = asked;
-        let fault = BodyFault::default();
+        let watch = Watch::default();
         let outgoing = match &request.body {
             BodyKind::None if body.size_hint().lower() > 0 => {
                 let message = "this interaction has no body";
@@ -62,13 +62,14 @@ impl Stage<Asked> for MakeBody {
                     return Err(too_long());
                 } else {
                     let checker = json.then(Checker::default);
-                    let checked =
-                        Checked { body, checker, left: self.limit, fault: fault.clone(), done: false };
+                    watch.streams();
+                    let watch = watch.clone();
+                    let checked = Checked { body, checker, left: self.limit, watch, done: false };
                     Outgoing::Stream(checked.boxed_unsync())
                 }
             }
         };
-        let body = Upload { body: outgoing, fault };
+        let body = Upload { body: outgoing, watch };
         next.call(Exchange { id, client, route, base, request, headers, body, facts }).await
     }
 }
@@ -78,7 +79,7 @@ struct Checked {
     body: Incoming,
     checker: Option<Checker>,
     left: u64,
-    fault: BodyFault,
+    watch: Watch,
     done: bool,
 }
 
@@ -94,7 +95,7 @@ impl Checked {
     }
 
     fn refuse(&mut self, failure: Failure) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        self.fault.set(failure);
+        self.watch.broke_off(failure);
         self.done = true;
         Poll::Ready(Some(Err(Refused.into())))
     }
@@ -118,7 +119,10 @@ impl Body for Checked {
                     // Trailers go no further.
                     let Ok(data) = frame.into_data() else { continue };
                     return match this.check(&data) {
-                        Ok(()) => Poll::Ready(Some(Ok(Frame::data(data)))),
+                        Ok(()) => {
+                            this.watch.passed(data.len());
+                            Poll::Ready(Some(Ok(Frame::data(data))))
+                        }
                         Err(failure) => this.refuse(failure),
                     };
                 }
@@ -130,7 +134,10 @@ impl Body for Checked {
                 None => {
                     this.done = true;
                     return match this.checker.take().map_or(Ok(()), Checker::finish) {
-                        Ok(()) => Poll::Ready(None),
+                        Ok(()) => {
+                            this.watch.ended();
+                            Poll::Ready(None)
+                        }
                         Err(error) => this.refuse(not_json(error)),
                     };
                 }

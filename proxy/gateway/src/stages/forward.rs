@@ -1,8 +1,10 @@
 //! To the server and back: the request is written anew from the typed interaction.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::Arc;
 
+use fireguard_fhir::base::Base;
 use fireguard_fhir::interaction::{BodyKind, Interaction};
 use fireguard_fhir::outcome::IssueCode;
 use fireguard_traffic::body::Body;
@@ -14,7 +16,7 @@ use http_body_util::BodyExt;
 use tokio::time::timeout;
 
 use super::rescue::REQUEST_ID;
-use crate::exchange::Ready;
+use crate::exchange::{Ready, Upload, Watch};
 use crate::failure::{Failure, Source};
 use crate::stage::Answer;
 use crate::state::Shared;
@@ -39,42 +41,75 @@ impl<U: Upstream> Forward<U> {
     }
 
     async fn send(&self, ready: Ready) -> Answer {
-        let upstream = self.upstreams.get(&ready.route.upstream_url).ok_or_else(|| unreachable("no pool"))?;
-        let limits = &self.shared.limits;
-        let patience = match ready.request.interaction {
-            Interaction::Bundle { .. } => limits.bundle_answer_head.0,
-            _ => limits.answer_head.0,
-        };
+        let upstream = self.upstreams.get(&ready.route.upstream_url).ok_or_else(|| internal("no pool"))?;
         let safe = ready.request.interaction.is_safe();
-        let (uri, headers) = (uri(&ready)?, headers(&ready));
-        let mut body = Some(ready.body.body);
+        let request = request(&ready)?;
+        let Upload { mut body, watch } = ready.body;
         loop {
-            let sending = body.take().ok_or_else(|| unreachable("the body was sent"))?;
-            let again = sending.again().filter(|_| safe);
-            let mut request = Request::new(sending.into_body());
-            *request.method_mut() = method(ready.request.target().method)?;
-            *request.uri_mut() = uri.clone();
-            *request.headers_mut() = headers.clone();
+            let again = body.again().filter(|_| safe);
+            let sending = upstream.send(request.clone().map(|()| body.into_body()));
             ready.facts.attempt();
-            let failure = match timeout(patience, upstream.send(request)).await {
+            let failure = match self.wait(sending, &ready.request.interaction, &watch).await {
                 Ok(Ok(response)) => {
                     ready.facts.upstream_answered(response.status());
                     return Ok(response.map(BodyExt::boxed_unsync));
                 }
-                // The server closed an idle connection while the request was on its way.
-                Ok(Err(SendError::Broken { reused: true, .. })) if again.is_some() => {
-                    body = again;
-                    continue;
-                }
-                Ok(Err(error)) => broken(&error, safe),
-                Err(_) => {
-                    let message = "the FHIR server did not answer in time";
-                    Failure::new(Source::Upstream, StatusCode::GATEWAY_TIMEOUT, IssueCode::Timeout, message)
-                }
+                Ok(Err(error)) => match (error, again) {
+                    // The server closed an idle connection while the request was on its way.
+                    (SendError::Broken { reused: true, .. }, Some(again)) => {
+                        body = again;
+                        continue;
+                    }
+                    (error, _) => broken(&error, safe),
+                },
+                Err(failure) => failure,
             };
-            return Err(ready.body.fault.take().unwrap_or(failure));
+            return Err(watch.fault().unwrap_or(failure));
         }
     }
+
+    /// Waits for the answer's head. The clock runs from the last byte of the request that was sent.
+    async fn wait<T>(
+        &self,
+        sending: impl Future<Output = T>,
+        interaction: &Interaction,
+        watch: &Watch,
+    ) -> Result<T, Failure> {
+        let limits = &self.shared.limits;
+        let patience = match interaction {
+            Interaction::Bundle { .. } => limits.bundle_answer_head.0,
+            _ => limits.answer_head.0,
+        };
+        let mut sending = pin!(sending);
+        let mut progress = watch.progress();
+        loop {
+            if let Ok(answer) = timeout(patience, sending.as_mut()).await {
+                return Ok(answer);
+            }
+            match watch.progress() {
+                now if now != progress => progress = now,
+                Some(_) => {
+                    let message = "the request body did not arrive in time";
+                    return Err(Failure::client(StatusCode::REQUEST_TIMEOUT, IssueCode::Timeout, message));
+                }
+                None => {
+                    let message = "the FHIR server did not answer in time";
+                    let status = StatusCode::GATEWAY_TIMEOUT;
+                    return Err(Failure::new(Source::Upstream, status, IssueCode::Timeout, message));
+                }
+            }
+        }
+    }
+}
+
+/// The request without its body.
+fn request(ready: &Ready) -> Result<Request<()>, Failure> {
+    let target = ready.request.target();
+    let mut request = Request::new(());
+    *request.method_mut() = target.method.parse().map_err(|_| internal("no such method"))?;
+    *request.uri_mut() = uri(&ready.route.upstream, &target.path_and_query)?;
+    *request.headers_mut() = headers(ready);
+    Ok(request)
 }
 
 impl<U> Clone for Forward<U> {
@@ -98,14 +133,8 @@ impl<U: Upstream> tower::Service<Ready> for Forward<U> {
     }
 }
 
-fn method(method: &str) -> Result<http::Method, Failure> {
-    method.parse().map_err(|_| unreachable("no such method"))
-}
-
-fn uri(ready: &Ready) -> Result<Uri, Failure> {
-    let target = format!("{}{}", ready.route.upstream.path(), ready.request.target().path_and_query);
-    let target = if target.starts_with('/') { target } else { format!("/{target}") };
-    target.parse().map_err(|_| {
+fn uri(base: &Base, path_and_query: &str) -> Result<Uri, Failure> {
+    format!("{}{path_and_query}", base.path()).parse().map_err(|_| {
         Failure::client(StatusCode::URI_TOO_LONG, IssueCode::TooLong, "the URL is too long: search by POST")
     })
 }
@@ -157,7 +186,7 @@ fn broken(error: &SendError, safe: bool) -> Failure {
 }
 
 /// What the types before this stage rule out, said without a panic.
-fn unreachable(what: &'static str) -> Failure {
+fn internal(what: &'static str) -> Failure {
     Failure::new(Source::Proxy, StatusCode::INTERNAL_SERVER_ERROR, IssueCode::Exception, "internal error")
         .detail(what)
 }
