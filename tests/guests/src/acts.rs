@@ -94,6 +94,7 @@ pub(crate) fn process(
                 Verdict::Edits(vec![edit(0, 1, ""), edit(end, end, &char::from(resource[0]).to_string())])
             })
             .collect(),
+        "say" => replace(text(settings, "text").to_owned()),
         "drop" => each(Verdict::Drop),
         "refuse" => {
             each(Verdict::Refuse(Refusal { code: "business-rule".to_owned(), message: "no".to_owned() }))

@@ -1,0 +1,160 @@
+//! Answers of a server that is broken: what is not FHIR is never passed on, what breaks off never ends cleanly.
+
+use fireguard_test_support::standin::Answer;
+
+use crate::http::Ask;
+use crate::rig::{Change, Rig, before};
+
+const TARGET: &str = "/fhir/Patient/1";
+const MARKER: &str = "MARKER-stack-trace";
+
+/// A resource of some length, with ASCII only, so that it can be cut anywhere.
+fn resource(bytes: usize) -> String {
+    format!(r#"{{"resourceType":"Patient","id":"1","x":"{}"}}"#, "y".repeat(bytes))
+}
+
+#[tokio::test]
+async fn what_is_not_fhir_becomes_an_outcome() {
+    let page = format!("<html><body>{MARKER}</body></html>");
+    let moved = |status| Answer::json(status, "{}").header("Location", "http://elsewhere.example/fhir");
+    let table = [
+        ("HTML with 200", Answer::html(200, &page), 502, "exception"),
+        ("HTML with 201", Answer::html(201, &page), 502, "exception"),
+        ("HTML with 400", Answer::html(400, &page), 400, "processing"),
+        ("HTML with 401", Answer::html(401, &page), 401, "processing"),
+        ("HTML with 404", Answer::html(404, &page), 404, "processing"),
+        ("HTML with 413", Answer::html(413, &page), 413, "processing"),
+        ("HTML with 500", Answer::html(500, &page), 502, "exception"),
+        ("HTML with 503", Answer::html(503, &page), 502, "exception"),
+        ("HTML, chunked", Answer::html(200, &page).chunked(), 502, "exception"),
+        ("HTML to the end", Answer::html(200, &page).until_close(), 502, "exception"),
+        ("text", Answer::status(200).header("Content-Type", "text/plain").body(MARKER), 502, "exception"),
+        ("301", moved(301), 502, "exception"),
+        ("302", moved(302), 502, "exception"),
+        ("303", moved(303), 502, "exception"),
+        ("307", moved(307), 502, "exception"),
+        ("308", moved(308), 502, "exception"),
+        (
+            "XML",
+            Answer::status(200).header("Content-Type", "application/fhir+xml").body(MARKER),
+            502,
+            "exception",
+        ),
+        ("not JSON", Answer::json(200, MARKER), 502, "exception"),
+        ("not HTTP", Answer::raw(format!("{MARKER}\r\n\r\n")).closing(), 502, "transient"),
+        (
+            "two lengths",
+            Answer::raw(format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\
+                 Content-Length: 9\r\n\r\n{{}}{MARKER}"
+            ))
+            .closing(),
+            502,
+            "transient",
+        ),
+    ];
+    let rig = Rig::start().await;
+    for (case, answer, status, code) in table {
+        // Always: what looks like a connection that was closing is tried once more.
+        rig.standin.always("GET", TARGET, answer);
+        let reply = rig.get(TARGET).await;
+        reply.assert_outcome(status, code, case);
+        assert!(!format!("{reply:?}").contains(MARKER), "{case}: {reply:?}");
+        assert!(!format!("{reply:?}").contains("elsewhere"), "{case}: {reply:?}");
+    }
+    assert!(!rig.gateway.log().contains(MARKER));
+    rig.assert_serving().await;
+}
+
+#[tokio::test]
+async fn half_an_answer_never_ends_cleanly() {
+    let whole = resource(300_000);
+    let answer = || Answer::json(200, whole.clone());
+    let rig = Rig::start().await;
+    for (case, answer) in [
+        ("length", answer().cut(200_000)),
+        ("length, reset", answer().cut_by_reset(200_000)),
+        ("chunked", answer().chunked().cut(200_000)),
+        ("chunked, reset", answer().chunked().cut_by_reset(200_000)),
+        ("all but one byte", answer().cut(whole.len() - 1)),
+        ("all but the last chunk", answer().chunked().cut(whole.len())),
+    ] {
+        rig.standin.next("GET", TARGET, [answer]);
+        let reply = rig.get(TARGET).await;
+        // A reset may overtake what was sent before it.
+        assert!(!reply.whole || reply.status == 502, "{case}: ended cleanly with {}", reply.status);
+        assert!(reply.status == 502 || whole.as_bytes().starts_with(&reply.body), "{case}");
+    }
+    rig.assert_serving().await;
+}
+
+#[tokio::test]
+async fn an_answer_that_ends_before_its_first_byte_is_a_502() {
+    let rig = Rig::start().await;
+    for (case, answer) in [
+        ("length", Answer::json(200, resource(10)).cut(0)),
+        ("length, reset", Answer::json(200, resource(10)).cut_by_reset(0)),
+        ("chunked", Answer::json(200, resource(10)).chunked().cut(0)),
+    ] {
+        rig.standin.next("GET", TARGET, [answer]);
+        let reply = rig.get(TARGET).await;
+        assert_eq!((reply.status, reply.whole), (502, true), "{case}: {reply:?}");
+        assert!(reply.diagnostics().contains("broke"), "{case}: {reply:?}");
+    }
+    for answer in [Answer::close(), Answer::reset()] {
+        rig.standin.next("GET", TARGET, [answer]);
+        rig.get(TARGET).await.assert_outcome(502, "transient", "no head");
+    }
+    rig.assert_serving().await;
+}
+
+/// The framing says that all is well, the JSON does not.
+#[tokio::test]
+async fn truncated_json_never_ends_cleanly() {
+    let rig = Rig::start().await;
+    let whole = resource(300_000);
+    for keep in [1, 30, 200_000, whole.len() - 1] {
+        for answer in [
+            Answer::json(200, &whole[..keep]),
+            Answer::json(200, &whole[..keep]).chunked(),
+            Answer::json(200, &whole[..keep]).until_close(),
+        ] {
+            rig.standin.next("GET", TARGET, [answer]);
+            let reply = rig.get(TARGET).await;
+            assert!(!reply.whole || reply.status == 502, "{keep}: ended cleanly with {}", reply.status);
+        }
+    }
+    rig.standin.next("GET", TARGET, [Answer::json(200, format!("{whole}{{}}"))]);
+    let reply = rig.get(TARGET).await;
+    assert!(!reply.whole || reply.status == 502, "a second document passed");
+    rig.assert_serving().await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_down_is_a_502_and_may_come_back() {
+    let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = gone.local_addr().unwrap();
+    drop(gone);
+    let gateway = before(&format!("http://{address}/fhir"), &Change::default()).await;
+    for ask in [Ask::get(TARGET), Ask::json("POST", "/fhir/Patient", r#"{"resourceType":"Patient"}"#)] {
+        let reply = ask.send(gateway.listen()).await;
+        reply.assert_outcome(502, "transient", "down");
+        assert!(!reply.text().contains(&address.to_string()), "{}", reply.text());
+        assert!(!reply.diagnostics().contains("may have been carried out"), "nothing was sent");
+    }
+    let admin = gateway.admin_url();
+    let admin = admin.trim_start_matches("http://");
+    assert_eq!(Ask::get("/live").send(admin).await.status, 200);
+    assert_eq!(Ask::get("/ready").send(admin).await.status, 503);
+}
+
+#[tokio::test]
+async fn a_large_answer_streams_whole() {
+    let rig = Rig::start().await;
+    let whole = resource(8_000_000);
+    for answer in [Answer::json(200, whole.clone()), Answer::json(200, whole.clone()).chunked()] {
+        rig.standin.next("GET", TARGET, [answer]);
+        let reply = rig.get(TARGET).await;
+        assert!(reply.whole && reply.status == 200 && reply.body == whole.as_bytes());
+    }
+}

@@ -1,0 +1,16 @@
+//! What Fireguard does when clients, the FHIR server or plugins misbehave: the real binary before a stand-in
+//! that fails on purpose.
+#![forbid(unsafe_code)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a helper of a test may fail like the test")]
+
+mod answers;
+mod bodies;
+mod errors;
+mod http;
+mod hygiene;
+mod leaks;
+mod plugins;
+mod rate;
+mod repeats;
+mod rig;
+mod silence;

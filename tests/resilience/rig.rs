@@ -1,0 +1,90 @@
+//! Fireguard before a stand-in.
+
+use fireguard_test_support::gateway::Gateway;
+use fireguard_test_support::standin::{Answer, Received, StandIn};
+
+use crate::http::{Ask, Reply};
+
+/// A Fireguard and the FHIR server behind it, for one test. The route is `/fhir`.
+pub(crate) struct Rig {
+    pub(crate) standin: StandIn,
+    pub(crate) gateway: Gateway,
+}
+
+/// What a test changes of the configuration.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Change {
+    /// Lines of `[server]`.
+    pub(crate) server: String,
+    /// Lines of `[limits]`.
+    pub(crate) limits: String,
+    /// Further tables, with their headings.
+    pub(crate) tables: String,
+}
+
+impl Rig {
+    /// With one worker, so that it is known which connections are reused.
+    pub(crate) async fn start() -> Self {
+        Self::with(Change { server: "workers = 1".to_owned(), ..Change::default() }).await
+    }
+
+    /// With one worker and these limits.
+    pub(crate) async fn limited(limits: &str) -> Self {
+        let limits = limits.to_owned();
+        Self::with(Change { server: "workers = 1".to_owned(), limits, ..Change::default() }).await
+    }
+
+    pub(crate) async fn with(change: Change) -> Self {
+        let standin = StandIn::start().await.unwrap();
+        let gateway = before(&standin.base_url(), &change).await;
+        // Its question for the version must not take an answer that was meant for a test.
+        let asked = |r: &[Received]| r.iter().any(|r| r.path() == "/fhir/metadata" && r.answered);
+        assert!(standin.received(asked).await, "the server is not asked for its version");
+        Self { standin, gateway }
+    }
+
+    pub(crate) async fn send(&self, ask: Ask) -> Reply {
+        ask.send(self.gateway.listen()).await
+    }
+
+    pub(crate) async fn get(&self, target: &str) -> Reply {
+        self.send(Ask::get(target)).await
+    }
+
+    /// Whatever happened before, it serves.
+    pub(crate) async fn assert_serving(&self) {
+        self.standin.always("GET", "/fhir/Patient/well", Answer::json(200, WELL));
+        let reply = self.get("/fhir/Patient/well").await;
+        assert_eq!((reply.status, reply.text().as_str()), (200, WELL));
+    }
+
+    /// What the server was sent besides the questions for its version.
+    pub(crate) fn arrived(&self) -> Vec<Received> {
+        let mut requests = self.standin.requests();
+        requests.retain(|request| request.path() != "/fhir/metadata");
+        requests
+    }
+
+    /// The text of `/metrics`.
+    pub(crate) async fn metrics(&self) -> String {
+        let address = self.gateway.admin_url();
+        Ask::get("/metrics").send(address.trim_start_matches("http://")).await.text()
+    }
+}
+
+/// A resource.
+pub(crate) const WELL: &str = r#"{"resourceType":"Patient","id":"well"}"#;
+
+/// A Fireguard before a server at this base.
+pub(crate) async fn before(upstream: &str, change: &Change) -> Gateway {
+    let Change { server, limits, tables } = change;
+    let config = format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\n{server}\n\
+         [admin]\nlisten = \"127.0.0.1:0\"\n\
+         [log]\nlevel = \"debug\"\n\
+         [limits]\n{limits}\n\
+         [upstreams.hapi]\nurl = \"{upstream}\"\n\
+         [routes.fhir]\npath = \"/fhir\"\nupstream = \"hapi\"\n{tables}"
+    );
+    tokio::task::spawn_blocking(move || Gateway::start(&config).unwrap()).await.unwrap()
+}
