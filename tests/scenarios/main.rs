@@ -1,0 +1,25 @@
+//! Fireguard before a real HAPI, and before the stand-in where HAPI cannot be made to misbehave.
+//!
+//! One binary, so that all suites share one HAPI. Most are lists of steps ([`common::steps`]): every request
+//! is sent twice, straight to HAPI and through Fireguard, and the answers must be the same but for what has
+//! to differ ([`common::normal`]).
+#![forbid(unsafe_code)]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a helper of a test may fail like the test"
+)]
+
+mod bundles;
+mod common;
+mod conditions;
+mod connections;
+mod disconnects;
+mod formats;
+mod operations;
+mod paging;
+mod reads;
+mod searches;
+mod transport;
+mod writes;
