@@ -97,6 +97,7 @@ struct Inner {
 
 /// A wasmtime engine with everything that plugins may import.
 pub(crate) struct Backend {
+    pub(crate) allocation: Allocation,
     pub(crate) engine: wasmtime::Engine,
     pub(crate) linker: Linker<HostState>,
     pub(crate) slots: Arc<Semaphore>,
@@ -110,10 +111,10 @@ impl Engine {
     /// When this machine is none that wasmtime compiles for, or no thread can be started.
     pub fn new(config: EngineConfig) -> Result<Engine, EngineError> {
         let slots = config.instances.max(1);
-        let on_demand = Backend::new(&compiler(), slots)?;
+        let on_demand = Backend::new(Allocation::OnDemand, &compiler(), slots)?;
         let mut pooling = compiler();
         pooling.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(slots, config.keep_resident)));
-        let pooled = match Backend::new(&pooling, slots) {
+        let pooled = match Backend::new(Allocation::Pooled, &pooling, slots) {
             Ok(backend) => Some(backend),
             Err(error) => {
                 tracing::warn!(%error, slots, "no pool of plugin instances; they will start more slowly");
@@ -129,14 +130,15 @@ impl Engine {
 
     /// Whether there is a pool; without, every plugin is [`Allocation::OnDemand`].
     pub fn is_pooled(&self) -> bool {
-        self.inner.pooled.is_some()
+        self.pooled().is_some()
     }
 
-    pub(crate) fn backend(&self, allocation: Allocation) -> Option<&Backend> {
-        match allocation {
-            Allocation::Pooled => self.inner.pooled.as_ref(),
-            Allocation::OnDemand => Some(&self.inner.on_demand),
-        }
+    pub(crate) fn pooled(&self) -> Option<&Backend> {
+        self.inner.pooled.as_ref()
+    }
+
+    pub(crate) fn on_demand(&self) -> &Backend {
+        &self.inner.on_demand
     }
 
     pub(crate) fn clock(&self) -> &Clock {
@@ -165,11 +167,11 @@ impl fmt::Debug for Engine {
 }
 
 impl Backend {
-    fn new(config: &Config, slots: u32) -> Result<Backend, EngineError> {
+    fn new(allocation: Allocation, config: &Config, slots: u32) -> Result<Backend, EngineError> {
         let engine = wasmtime::Engine::new(config)?;
         let mut linker = Linker::new(&engine);
         capability::link(&mut linker)?;
-        Ok(Backend { engine, linker, slots: Arc::new(Semaphore::new(slots as usize)) })
+        Ok(Backend { allocation, engine, linker, slots: Arc::new(Semaphore::new(slots as usize)) })
     }
 }
 
@@ -217,7 +219,7 @@ mod tests {
     #[test]
     fn one_artefact_fits_both_engines() {
         let engine = Engine::new(EngineConfig { instances: 2, ..EngineConfig::default() }).unwrap();
-        let pooled = &engine.backend(Allocation::Pooled).unwrap().engine;
+        let pooled = &engine.pooled().unwrap().engine;
         assert_eq!(hash(pooled), hash(&engine.inner.on_demand.engine));
     }
 
@@ -226,7 +228,6 @@ mod tests {
         // 4 GiB each: 800 TiB, where a process has 128.
         let engine = Engine::new(EngineConfig { instances: 200_000, ..EngineConfig::default() }).unwrap();
         assert!(!engine.is_pooled());
-        assert!(engine.backend(Allocation::Pooled).is_none());
     }
 
     #[tokio::test]

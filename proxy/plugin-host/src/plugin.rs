@@ -8,12 +8,13 @@ use bytes::Bytes;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
+use tokio::task::JoinError;
 use wasmtime::component::Component;
 
 use crate::cache::Compiled;
 use crate::capability::pseudonym::{self, Keyed};
 use crate::contract::{Direction, EXPORTS, IMPORTS, Plan, ResourcePluginPre, setup};
-use crate::engine::{Allocation, Engine};
+use crate::engine::{Allocation, Backend, Engine};
 use crate::error::{LoadError, Problem};
 use crate::host::{HostState, hex, one_line};
 use crate::instance::Instance;
@@ -58,7 +59,7 @@ impl Plugin {
     pub async fn load(engine: &Engine, spec: PluginSpec) -> Result<Plugin, LoadError> {
         let engine = engine.clone();
         let loaded = tokio::task::spawn_blocking(move || prepare(engine, spec));
-        let loaded = loaded.await.map_err(|_| LoadError::ShuttingDown)??;
+        let loaded = loaded.await.map_err(interrupted)??;
         let (_, configured) = Instance::start(&loaded).await.map_err(LoadError::Start)?;
         let plan =
             configured.map_err(|problems| LoadError::Settings(problems_of(problems, &loaded.files)))?;
@@ -132,10 +133,9 @@ fn prepare(engine: Engine, spec: PluginSpec) -> Result<Loaded, LoadError> {
         .map_err(|fault| LoadError::Grant { plugin: name.to_string(), grant: "pseudonym", fault })?;
     let bytes = read(spec.component)?;
     let digest: [u8; 32] = Sha256::digest(&bytes).into();
-    let (component, allocation) = compile(&engine, &bytes, &digest)?;
+    let (component, backend) = compile(&engine, &bytes, &digest)?;
     check_world(&component)?;
-    let backend = engine.backend(allocation).ok_or(LoadError::ShuttingDown)?;
-    let slots = Arc::clone(&backend.slots);
+    let (slots, allocation) = (Arc::clone(&backend.slots), backend.allocation);
     let contract = |error: wasmtime::Error| LoadError::Contract(format!("{error:#}"));
     let pre = backend.linker.instantiate_pre(&component).map_err(contract)?;
     let pre = ResourcePluginPre::new(pre).map_err(contract)?;
@@ -152,6 +152,14 @@ fn prepare(engine: Engine, spec: PluginSpec) -> Result<Loaded, LoadError> {
         name,
         engine,
     })
+}
+
+/// Compiling does not end early but for one reason, unless wasmtime has a fault.
+fn interrupted(error: JoinError) -> LoadError {
+    match error.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(_) => LoadError::ShuttingDown,
+    }
 }
 
 fn read(source: Source) -> Result<Bytes, LoadError> {
@@ -171,27 +179,30 @@ fn read(source: Source) -> Result<Bytes, LoadError> {
 }
 
 /// Compiles, or takes what the cache has, and picks the engine whose slots are large enough.
-fn compile(engine: &Engine, bytes: &[u8], digest: &[u8; 32]) -> Result<(Component, Allocation), LoadError> {
+fn compile<'e>(
+    engine: &'e Engine,
+    bytes: &[u8],
+    digest: &[u8; 32],
+) -> Result<(Component, &'e Backend), LoadError> {
     let failed = |error: wasmtime::Error| LoadError::Compile(format!("{error:#}"));
-    let on_demand = engine.backend(Allocation::OnDemand).ok_or(LoadError::ShuttingDown)?;
-    let (compiled, cached) = engine.cache().compile(&on_demand.engine, bytes, digest).map_err(failed)?;
+    let compiler = &engine.on_demand().engine;
+    let (compiled, cached) = engine.cache().compile(compiler, bytes, digest).map_err(failed)?;
     match place(engine, &compiled) {
-        Ok(placed) => Ok(placed),
         Err(_) if cached => {
-            let compiled = engine.cache().recompile(&on_demand.engine, bytes, digest).map_err(failed)?;
+            let compiled = engine.cache().recompile(compiler, bytes, digest).map_err(failed)?;
             place(engine, &compiled).map_err(failed)
         }
-        Err(error) => Err(failed(error)),
+        placed => placed.map_err(failed),
     }
 }
 
 /// The pool refuses what does not fit a slot.
-fn place(engine: &Engine, compiled: &Compiled) -> wasmtime::Result<(Component, Allocation)> {
-    let load = |allocation| {
-        let backend = engine.backend(allocation).ok_or_else(|| wasmtime::format_err!("no such engine"))?;
-        Ok::<_, wasmtime::Error>((compiled.load(&backend.engine)?, allocation))
-    };
-    load(Allocation::Pooled).or_else(|_| load(Allocation::OnDemand))
+fn place<'e>(engine: &'e Engine, compiled: &Compiled) -> wasmtime::Result<(Component, &'e Backend)> {
+    let pooled = engine.pooled().and_then(|pool| Some((compiled.load(&pool.engine).ok()?, pool)));
+    match pooled {
+        Some(placed) => Ok(placed),
+        None => Ok((compiled.load(&engine.on_demand().engine)?, engine.on_demand())),
+    }
 }
 
 fn check_world(component: &Component) -> Result<(), LoadError> {
@@ -234,4 +245,33 @@ fn problems_of(problems: Vec<setup::Problem>, files: &[setup::File]) -> Vec<Prob
         message: one_line(&problem.message, PROBLEM_BYTES),
     };
     problems.into_iter().take(PROBLEMS).map(problem).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::EngineConfig;
+
+    #[test]
+    fn what_fits_no_slot_is_allocated_on_demand() {
+        let engine = Engine::new(EngineConfig { instances: 1, ..EngineConfig::default() }).unwrap();
+        let modules = |text: &str, many: usize| {
+            let instances = "(core instance (instantiate $m))".repeat(many);
+            format!("(component (core module $m {text}) {instances})")
+        };
+        let cases = [
+            (modules("", 16), Allocation::Pooled),
+            (modules("", 17), Allocation::OnDemand),
+            (modules("(memory 1)", 1), Allocation::Pooled),
+            (modules("(memory 1)", 2), Allocation::OnDemand),
+            (modules("(table 20000 funcref)", 4), Allocation::Pooled),
+            (modules("(table 1 funcref)", 5), Allocation::OnDemand),
+            (modules("(table 20001 funcref)", 1), Allocation::OnDemand),
+        ];
+        for (text, expected) in cases {
+            let bytes = wat::parse_str(&text).unwrap();
+            let (_, backend) = compile(&engine, &bytes, &[0; 32]).unwrap();
+            assert_eq!(backend.allocation, expected, "{text}");
+        }
+    }
 }

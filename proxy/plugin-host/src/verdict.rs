@@ -5,6 +5,11 @@ use std::fmt;
 use bytes::Bytes;
 
 use crate::contract::{Refusal, wire};
+use crate::host::one_line;
+
+/// Bytes of a refusal's texts that are kept.
+const REFUSAL_CODE: usize = 64;
+const REFUSAL_MESSAGE: usize = 1024;
 
 /// What becomes of one resource. Its `Debug` form shows sizes, never bytes.
 #[derive(Clone, PartialEq, Eq)]
@@ -17,7 +22,7 @@ pub enum Verdict {
     Replace(Bytes),
     /// It is left out of the Bundle; a single resource is answered as if it did not exist.
     Drop,
-    /// The whole exchange is refused.
+    /// The whole exchange is refused. The texts are cut and cleaned for one line of a log.
     Refuse(Refusal),
 }
 
@@ -141,7 +146,10 @@ impl From<wire::Verdict> for Verdict {
             ),
             wire::Verdict::Replace(bytes) => Verdict::Replace(bytes.into()),
             wire::Verdict::Drop => Verdict::Drop,
-            wire::Verdict::Refuse(refusal) => Verdict::Refuse(refusal),
+            wire::Verdict::Refuse(refusal) => Verdict::Refuse(Refusal {
+                code: one_line(&refusal.code, REFUSAL_CODE),
+                message: one_line(&refusal.message, REFUSAL_MESSAGE),
+            }),
         }
     }
 }
@@ -223,6 +231,14 @@ mod tests {
             assert!(!format!("{verdict:?}").contains("Doe"));
             assert!(!format!("{:?}", verdict.apply(&Bytes::from_static(b"x"))).contains("Doe"));
         }
+    }
+
+    #[test]
+    fn the_texts_of_a_refusal_are_bounded() {
+        let long = Refusal { code: "c".repeat(100), message: format!("a\nb{}", "m".repeat(5000)) };
+        let Verdict::Refuse(refusal) = Verdict::from(wire::Verdict::Refuse(long)) else { panic!() };
+        assert_eq!((refusal.code.len(), refusal.message.len()), (REFUSAL_CODE, REFUSAL_MESSAGE));
+        assert!(refusal.message.starts_with("a bm"));
     }
 
     proptest! {
