@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 use wasmtime::component::{HasData, Linker};
+use zeroize::Zeroizing;
 
 use crate::capability::key::{Secret, WeakKey};
 use crate::contract::pseudonym::{self, Error};
@@ -68,9 +69,26 @@ pub(crate) fn validate(grant: PseudonymGrant) -> Result<Keyed, GrantFault> {
     if !(1..=MAX_RANGE_DAYS).contains(&grant.date_range_days) {
         return Err(GrantFault::Range);
     }
-    // HMAC takes keys of any length.
-    let mac = Hmac::new_from_slice(grant.key.expose()).map_err(|_| GrantFault::Key(WeakKey::Empty))?;
-    Ok(Keyed { mac, project: grant.project, range: grant.date_range_days })
+    Ok(Keyed {
+        mac: mac(grant.key.expose())?,
+        dates: mac(date_key(grant.key.expose()).as_slice())?,
+        project: grant.project,
+        range: grant.date_range_days,
+    })
+}
+
+/// HMAC takes keys of any length.
+fn mac(key: &[u8]) -> Result<Hmac<Sha256>, GrantFault> {
+    Hmac::new_from_slice(key).map_err(|_| GrantFault::Key(WeakKey::Empty))
+}
+
+/// The key of the date offsets. Tokens are published, and what is hashed for them may be chosen by others: under
+/// one key, a well-chosen value would have a patient's offset for its token. A plain hash with the key inside is
+/// nothing that tokens can be made to show.
+fn date_key(key: &[u8]) -> Zeroizing<[u8; 32]> {
+    Zeroizing::new(
+        Sha256::new().chain_update(b"fireguard date offsets\0").chain_update(key).finalize().into(),
+    )
 }
 
 /// The state of one instance of the plugin `name`: the grant, or a stand-in that refuses.
@@ -88,6 +106,7 @@ impl HasData for Pseudonym {
 /// A checked grant. The prepared key is as secret as the key; the `zeroize` feature of its crates wipes it.
 pub(crate) struct Keyed {
     mac: Hmac<Sha256>,
+    dates: Hmac<Sha256>,
     project: String,
     range: u16,
 }
@@ -153,19 +172,16 @@ impl Keyed {
         hex(&mac.finalize().into_bytes())
     }
 
-    /// HMAC-SHA256 of `dateshift`, project, patient, each ended by a zero byte but the last.
+    /// HMAC-SHA256 of project, zero byte, patient, under the key of the date offsets.
     fn date_offset(&self, patient: &str) -> i32 {
-        let mut mac = self.mac.clone();
-        for part in ["dateshift", "\0", &self.project, "\0", patient] {
-            mac.update(part.as_bytes());
-        }
-        let mut digest = mac.finalize().into_bytes();
+        let message = [&self.project, "\0", patient].map(str::as_bytes).concat();
+        let mut digest = self.dates.clone().chain_update(message).finalize().into_bytes();
         loop {
             if let Some(days) = days(&digest, u32::from(self.range)) {
                 return days;
             }
             // The next digest of the same key: as random, and the same each time.
-            digest = self.mac.clone().chain_update(digest).finalize().into_bytes();
+            digest = self.dates.clone().chain_update(digest).finalize().into_bytes();
         }
     }
 }
@@ -200,8 +216,8 @@ mod tests {
     #[test]
     fn tokens_are_plain_hmac() {
         // RFC 4231, test case 2; its key is too short for a grant.
-        let mac = Hmac::new_from_slice(b"Jefe").unwrap();
-        let keyed = Keyed { mac, project: String::new(), range: 1 };
+        let jefe = || mac(b"Jefe").unwrap();
+        let keyed = Keyed { mac: jefe(), dates: jefe(), project: String::new(), range: 1 };
         let token = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
         assert_eq!(keyed.token("", "what do ya want for nothing?"), token);
         assert_eq!(keyed.token("a", "b"), keyed.token("", "a\0b"), "domain, zero byte, value");

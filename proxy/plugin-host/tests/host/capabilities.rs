@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use fireguard_plugin_host::{Grants, Plugin, PluginSpec, PseudonymGrant};
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::guests::{MARKER, answer, engine, load, spec};
@@ -23,19 +23,20 @@ async fn granted(settings: Value) -> Plugin {
     Plugin::load(engine(), PluginSpec { grants, ..spec(settings) }).await.unwrap()
 }
 
-fn hmac(message: &str) -> [u8; 32] {
-    let mut mac: Hmac<Sha256> = Hmac::new_from_slice(KEY.as_bytes()).unwrap();
+fn hmac(key: &[u8], message: &str) -> [u8; 32] {
+    let mut mac: Hmac<Sha256> = Hmac::new_from_slice(key).unwrap();
     mac.update(message.as_bytes());
     mac.finalize().into_bytes().into()
 }
 
 fn token(message: &str) -> String {
-    hmac(message).iter().map(|byte| format!("{byte:02x}")).collect()
+    hmac(KEY.as_bytes(), message).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The contract's mapping, for digests whose first word is not rejected (all but one in ten million).
 fn offset(patient: &str) -> i64 {
-    let digest = hmac(&format!("dateshift\0study-7\0{patient}"));
+    let key = Sha256::digest(["fireguard date offsets\0", KEY].concat());
+    let digest = hmac(&key, &format!("study-7\0{patient}"));
     let drawn = u32::from_be_bytes(digest[..4].try_into().unwrap());
     let days = i64::from(drawn % 364) - 182;
     if days < 0 { days } else { days + 1 }

@@ -1,7 +1,7 @@
 //! The plugins of a route at work on batches of resources.
 
 use std::borrow::Cow;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use fireguard_fhir::interaction::Interaction;
@@ -104,7 +104,8 @@ async fn call(
     histogram!("fireguard_plugin_seconds", "plugin" => name.clone()).record(since.elapsed().as_secs_f64());
     let verdict = if result.is_ok() { "answered" } else { "failed" };
     counter!("fireguard_plugin_calls_total", "plugin" => name, "outcome" => verdict).increment(1);
-    let verdicts = result.map_err(|error| failed(plugin, &error.to_string()))?;
+    let verdicts = result
+        .map_err(|error| if error.is_busy() { busy(plugin) } else { failed(plugin, &error.to_string()) })?;
     let mut outcomes = Vec::with_capacity(batch.len());
     for (verdict, resource) in verdicts.into_iter().zip(batch) {
         let outcome = verdict.apply(resource).map_err(|error| failed(plugin, &error.to_string()))?;
@@ -134,6 +135,14 @@ fn refused(plugin: &Plugin, refusal: &fireguard_plugin_host::Refusal) -> Failure
         plugin.name(),
         refusal.message
     ))
+}
+
+/// Too many exchanges at once for the instances there are.
+fn busy(plugin: &Plugin) -> Failure {
+    let message = "too many requests are being processed; try again";
+    Failure::new(Source::Proxy, StatusCode::SERVICE_UNAVAILABLE, IssueCode::Throttled, message)
+        .retry_after(Duration::from_secs(1))
+        .detail(format!("plugin {}: no instance is free", plugin.name()))
 }
 
 fn failed(plugin: &Plugin, why: &str) -> Failure {
