@@ -8,10 +8,12 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "a helper of a test may fail like the test"
+    clippy::print_stdout,
+    reason = "a helper of a test may fail, and say why it was skipped, like the test"
 )]
 
 mod bundles;
+mod clients;
 mod common;
 mod conditions;
 mod connections;
@@ -20,6 +22,8 @@ mod formats;
 mod operations;
 mod paging;
 mod reads;
+mod research;
 mod searches;
+mod streaming;
 mod transport;
 mod writes;

@@ -261,7 +261,7 @@ pub(crate) fn leak(headers: &HeaderMap, body: &[u8], hidden: &str) -> Option<Str
 }
 
 /// The lines that only one side has.
-fn difference(expected: &str, given: &str) -> String {
+pub(crate) fn difference(expected: &str, given: &str) -> String {
     let (expected, given): (Vec<_>, Vec<_>) = (expected.lines().collect(), given.lines().collect());
     let same = expected.iter().zip(&given).take_while(|(a, b)| a == b).count();
     let show = |mark: &str, lines: &[&str]| {

@@ -1,0 +1,66 @@
+//! FHIR clients that people use, straight and through Fireguard: only the base URL changes.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use fireguard_test_support::{install, repository};
+
+use crate::common::World;
+use crate::common::normal::Normaliser;
+use crate::common::steps::difference;
+
+#[tokio::test]
+async fn fhirpy() {
+    let world = World::start().await;
+    let Some(python) = installed(install::fhirpy(&progress)) else { return };
+    let script = scripts().join("fhirpy_client.py");
+    same(&world, "fhirpy", |base, mark| {
+        Command::new(&python).arg(&script).args([base, mark]).output().unwrap()
+    });
+}
+
+#[tokio::test]
+async fn fhir_kit_client() {
+    let world = World::start().await;
+    let Some(home) = installed(install::fhir_kit_client(&progress)) else { return };
+    let library = format!("file://{}/node_modules/fhir-kit-client/dist/index.js", home.display());
+    let script = scripts().join("fhir_kit_client.mjs");
+    same(&world, "fhirkit", |base, mark| {
+        Command::new("node").arg(&script).args([base, mark, &library]).output().unwrap()
+    });
+}
+
+/// Runs a client on both sides and compares what it prints.
+fn same(world: &World, name: &str, run: impl Fn(&str, &str) -> Output) {
+    let [expected, given] = [("d", world.hapi.base_url()), ("p", &world.base())].map(|(side, base)| {
+        let mark = format!("zq{side}-{name}");
+        let output = run(base, &mark);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{base}: {errors}");
+        let printed = String::from_utf8(output.stdout).unwrap();
+        assert!(side == "d" || !printed.contains(world.hidden()), "HAPI's address in {printed}");
+        Normaliser::new(base, &mark).body(printed.as_bytes())
+    });
+    assert!(expected.len() > 5_000, "it says little: {expected}");
+    assert!(expected == given, "differs\n{}", difference(&expected, &given));
+}
+
+/// None: an interpreter is missing, which has been said.
+fn installed<T>(result: Result<T, install::Error>) -> Option<T> {
+    match result {
+        Ok(tool) => Some(tool),
+        Err(install::Error::Missing { needed, reason }) => {
+            println!("skipped: {needed} is needed: {reason}");
+            None
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn scripts() -> std::path::PathBuf {
+    Path::new(&repository::root()).join("tests/support/clients")
+}
+
+fn progress(step: &str) {
+    eprintln!("{step}");
+}
