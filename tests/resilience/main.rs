@@ -14,3 +14,4 @@ mod rate;
 mod repeats;
 mod rig;
 mod silence;
+mod stalls;
