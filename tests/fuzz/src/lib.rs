@@ -1,0 +1,24 @@
+//! What each fuzz target does with its bytes, and what must hold whatever they are.
+//!
+//! `tests/properties` includes this file and runs every body over the seeds, so that none can rot.
+#![forbid(unsafe_code)]
+#![expect(clippy::expect_used, clippy::panic, reason = "a panic is how a target tells what it found")]
+
+mod json;
+mod requests;
+
+pub use json::{rewrite, scanner, split};
+pub use requests::{interaction, parameters, urls};
+
+/// A body and its name, which is also that of its folder of seeds.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target.
+pub const TARGETS: [Target; 6] = [
+    ("scanner", scanner),
+    ("rewrite", rewrite),
+    ("split", split),
+    ("interaction", interaction),
+    ("parameters", parameters),
+    ("urls", urls),
+];
