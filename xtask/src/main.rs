@@ -1,6 +1,7 @@
 //! Developer commands, run as `cargo xtask <command>`. All that they build or write is under `target/`.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod demo;
 mod error;
 mod hapi;
@@ -15,6 +16,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use error::Error;
+
+#[cfg(feature = "bench")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Developer commands of Fireguard. All that they build or write is under target/.
 #[derive(Debug, Parser)]
@@ -41,6 +46,9 @@ enum Command {
     Lint,
     /// Build the plugins as WebAssembly components into target/plugins/.
     Plugins,
+    /// Measure plugins and the proxy, each against a peer in the same run; minutes, for building too.
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// Run real HAPI FHIR servers (R4, H2 in memory) in the background.
     #[command(subcommand)]
     Hapi(hapi::Command),
@@ -70,6 +78,7 @@ fn run(command: Command) -> Result<(), Error> {
         Command::Test { filter } => test::run(filter.as_deref()),
         Command::Lint => lint::run(),
         Command::Plugins => plugins::run(),
+        Command::Bench(bench) => bench::run(bench),
         Command::Hapi(command) => hapi::run(command),
         Command::R4 { check: false } => Ok(r4::run()?),
         Command::R4 { check: true } => Ok(r4::check()?),
