@@ -90,7 +90,7 @@ fn example() -> PathBuf {
         };
         let sdk = repository::root().join("plugins/sdk").display().to_string();
         // A workspace of its own: the folder lies inside of ours.
-        let manifest = find("toml", "[package]").replace("../../fireguard/plugins/sdk", &sdk);
+        let manifest = find("toml", "[package]").replace("../fireguard/plugins/sdk", &sdk);
         assert!(manifest.contains(&sdk));
         write(&folder.join("Cargo.toml"), &format!("{manifest}\n[workspace]\n"));
         write(&folder.join("src/lib.rs"), find("rust", "export!"));
