@@ -51,10 +51,33 @@ async fn what_was_cut_short_stores_nothing_and_what_was_whole_is_stored_once() {
     }
 }
 
+/// A stream that is reset in the middle of its body; other streams of the connection go on.
+#[tokio::test]
+async fn a_stream_reset_in_its_body_stores_nothing() {
+    let world = World::start().await;
+    let client = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
+    let body = transaction("zq-reset");
+    let (start, _) = body.split_at(body.len() / 2);
+    let pieces = [Ok(start.to_owned()), Err(std::io::Error::other("the client has changed its mind"))];
+    let post = client.post(world.base()).header("Content-Type", "application/fhir+json");
+    let post = post.header("X-Request-Id", "zq-reset");
+    let sent = post.body(reqwest::Body::wrap_stream(futures_util::stream::iter(pieces))).send().await;
+    assert!(sent.is_err(), "{sent:?}");
+    let line = logged(&world, "zq-reset").await;
+    assert_eq!(line["upstream_status"], 0, "{line}");
+    assert_eq!(count(&world, "zq-reset").await, 0);
+    let answer = client.get(format!("{}/Patient?_count=0", world.base())).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+}
+
+fn transaction(mark: &str) -> String {
+    let entry = |_| entry("POST", "Patient", Some(new_patient(mark, "Left")));
+    bundle("transaction", (0..PATIENTS).map(entry).collect()).to_string()
+}
+
 /// Begins a transaction and leaves.
 async fn leave(world: &World, mark: &str, leaves: Leaves, chunked: bool) {
-    let entries = (0..PATIENTS).map(|_| entry("POST", "Patient", Some(new_patient(mark, "Left")))).collect();
-    let body = bundle("transaction", entries).to_string();
+    let body = transaction(mark);
     let framing = if chunked {
         "Transfer-Encoding: chunked".to_owned()
     } else {
