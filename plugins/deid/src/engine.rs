@@ -4,11 +4,10 @@ use fireguard_sdk::fhir::r4::ResourceType;
 use fireguard_sdk::{Host, HostError, Level, Verdict, json};
 
 use crate::matcher::Matcher;
-use crate::methods::date::Day;
-use crate::patient;
-use crate::pseudonyms::{Offsets, TOKEN_LENGTH, Tokens};
-use crate::rules::{Method, Rules};
-use crate::walk::{Walk, Walked};
+use crate::methods::date::{Day, write_day};
+use crate::pseudonyms::{Answers, TOKEN_LENGTH};
+use crate::rules::Rules;
+use crate::walk::{Holes, Walk, Walked};
 
 /// De-identifies resources by one set of rules.
 ///
@@ -16,22 +15,19 @@ use crate::walk::{Walk, Walked};
 #[derive(Debug)]
 pub struct Engine {
     matcher: Matcher,
-    shifts_dates: bool,
 }
 
 impl Engine {
     /// An engine for these rules.
     #[must_use]
     pub fn new(rules: Rules) -> Self {
-        let shifts_dates = rules.list.iter().any(|rule| rule.method == Method::DateShift);
-        Self { matcher: Matcher::new(rules), shifts_dates }
+        Self { matcher: Matcher::new(rules) }
     }
 
     /// One verdict for each resource: keep what no rule changes, replace what one does, drop what is of no
     /// type that R4 knows, and refuse what is not a resource in valid JSON.
     ///
-    /// Asks the host at most once for tokens, and once for offsets (a second time for resources inside
-    /// others).
+    /// Asks the host once for the tokens and once for the date offsets of all resources.
     pub fn process(&mut self, host: &dyn Host, resources: &[Vec<u8>]) -> Vec<Verdict> {
         self.answers(host, resources).unwrap_or_else(|error| {
             host.log(Level::Error, &format!("no pseudonyms: {error}"));
@@ -42,54 +38,19 @@ impl Engine {
     }
 
     fn answers(&mut self, host: &dyn Host, resources: &[Vec<u8>]) -> Result<Vec<Verdict>, HostError> {
-        let types: Vec<_> = resources.iter().map(|resource| resource_type(resource)).collect();
-        let mut offsets = Offsets::default();
-        if self.shifts_dates {
-            for (resource, ty) in resources.iter().zip(&types) {
-                if let Some(patient) = ty.as_ref().ok().and_then(|ty| patient::of(resource, *ty)) {
-                    offsets.get(&patient);
-                }
-            }
-            offsets.resolve(host)?;
-        }
-        let today = Day::of(host.now());
-        let (mut walked, mut tokens) = self.walk(resources, &types, &mut offsets, today);
-        // Resources inside others may belong to further patients.
-        if offsets.resolve(host)? {
-            (walked, tokens) = self.walk(resources, &types, &mut offsets, today);
-        }
-        let tokens = tokens.resolve(host)?;
-        if tokens
-            .iter()
-            .any(|token| token.len() != TOKEN_LENGTH || !token.bytes().all(|b| b.is_ascii_hexdigit()))
-        {
-            return Ok(vec![Verdict::refuse("exception", "the host answered no tokens"); resources.len()]);
-        }
-        Ok(walked
-            .into_iter()
-            .zip(resources)
-            .map(|(walked, resource)| finish(walked, resource, &tokens))
-            .collect())
-    }
-
-    fn walk(
-        &mut self,
-        resources: &[Vec<u8>],
-        types: &[Result<ResourceType, Verdict>],
-        offsets: &mut Offsets,
-        today: Day,
-    ) -> (Vec<Result<Walked, Verdict>>, Tokens) {
-        let mut tokens = Tokens::default();
-        let mut walk = Walk {
-            matcher: &mut self.matcher,
-            tokens: &mut tokens,
-            offsets: self.shifts_dates.then_some(offsets),
-            today,
+        let mut walk = Walk::new(&mut self.matcher, Day::of(host.now()));
+        let walk_one = |resource: &Vec<u8>| {
+            let outcome = walk.resource(resource, resource_type(resource)?);
+            outcome.map_err(|error| Verdict::of_rewrite(resource, Err(error)))
         };
-        let walked = resources.iter().zip(types).map(|(resource, ty)| {
-            walk.resource(resource, ty.clone()?).map_err(|error| Verdict::of_rewrite(resource, Err(error)))
-        });
-        (walked.collect(), tokens)
+        let walked: Vec<_> = resources.iter().map(walk_one).collect();
+        let Walk { wanted, holes, .. } = walk;
+        let answers = wanted.resolve(host)?;
+        let finish = |(walked, resource): (Result<Walked, Verdict>, &Vec<u8>)| match walked {
+            Ok(walked) => finish(walked, resource, &holes, &answers),
+            Err(verdict) => verdict,
+        };
+        Ok(walked.into_iter().zip(resources).map(finish).collect())
     }
 }
 
@@ -104,15 +65,28 @@ fn resource_type(resource: &[u8]) -> Result<ResourceType, Verdict> {
     }
 }
 
-fn finish(walked: Result<Walked, Verdict>, resource: &[u8], tokens: &[String]) -> Verdict {
-    match walked {
-        Ok(Walked { mut rewrite, holes }) => {
-            let replacements = rewrite.replacements_mut();
-            for (at, token) in holes {
-                replacements[at..at + TOKEN_LENGTH].copy_from_slice(tokens[token as usize].as_bytes());
-            }
-            Verdict::of_rewrite(resource, Ok(rewrite))
-        }
-        Err(verdict) => verdict,
+/// Fills in the host's answers.
+fn finish(walked: Walked, resource: &[u8], holes: &Holes, answers: &Answers) -> Verdict {
+    let Walked { mut rewrite, tokens, days } = walked;
+    let replacements = rewrite.replacements_mut();
+    let tokens_fit = holes.tokens[tokens].iter().all(|&(at, token)| {
+        let token = answers.tokens.get(token as usize).map(String::as_bytes);
+        let token =
+            token.filter(|token| token.len() == TOKEN_LENGTH && token.iter().all(u8::is_ascii_hexdigit));
+        token.is_some_and(|token| {
+            replacements[at..at + TOKEN_LENGTH].copy_from_slice(token);
+            true
+        })
+    });
+    let days_fit = holes.days[days].iter().all(|&(at, day, patient)| {
+        let moved = answers.offsets.get(patient as usize).and_then(|offset| day.checked_add(*offset));
+        moved.is_some_and(|moved| moved != day && write_day(moved, &mut replacements[at..at + 10]))
+    });
+    if !tokens_fit || !days_fit {
+        return Verdict::refuse(
+            "exception",
+            "the host's pseudonyms are not what de-identification asked for",
+        );
     }
+    Verdict::of_rewrite(resource, Ok(rewrite))
 }

@@ -1,63 +1,59 @@
 //! What is asked of the host, collected so that a batch of resources costs one call.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use fireguard_sdk::{Host, HostError};
 
 /// Digits of a token.
 pub(crate) const TOKEN_LENGTH: usize = 64;
 
-/// Values to be hashed.
+/// Texts, each once, by number.
 #[derive(Debug, Default)]
-pub(crate) struct Tokens(HashMap<String, u32>);
+pub(crate) struct Numbers(HashMap<String, u32>);
 
-/// Offsets of patients' dates.
+/// What the resources of a batch need of the host.
 #[derive(Debug, Default)]
-pub(crate) struct Offsets {
-    known: HashMap<String, i32>,
-    wanted: BTreeSet<String>,
+pub(crate) struct Wanted {
+    /// Values to be hashed.
+    pub(crate) tokens: Numbers,
+    /// Patients whose dates move.
+    pub(crate) patients: Numbers,
 }
 
-impl Tokens {
-    /// The number of this value's token in what [`Tokens::resolve`] answers.
-    pub(crate) fn number(&mut self, value: &str) -> u32 {
-        if let Some(number) = self.0.get(value) {
+/// The host's answers, by the numbers of what was wanted.
+#[derive(Debug)]
+pub(crate) struct Answers {
+    pub(crate) tokens: Vec<String>,
+    pub(crate) offsets: Vec<i32>,
+}
+
+impl Numbers {
+    /// The number of this text.
+    pub(crate) fn number(&mut self, text: &str) -> u32 {
+        if let Some(number) = self.0.get(text) {
             return *number;
         }
         let number = self.0.len() as u32;
-        self.0.insert(value.to_owned(), number);
+        self.0.insert(text.to_owned(), number);
         number
     }
 
-    /// Asks the host for all tokens.
-    pub(crate) fn resolve(self, host: &dyn Host) -> Result<Vec<String>, HostError> {
+    /// The texts in the order of their numbers.
+    pub(crate) fn values(self) -> Vec<String> {
         let mut values = vec![String::new(); self.0.len()];
         for (value, number) in self.0 {
             values[number as usize] = value;
         }
-        ask(&values, &|values| host.tokens("", values))
+        values
     }
 }
 
-impl Offsets {
-    /// The offset of a patient. An unknown one is remembered for [`Offsets::resolve`].
-    pub(crate) fn get(&mut self, patient: &str) -> Option<i32> {
-        let known = self.known.get(patient).copied();
-        if known.is_none() {
-            self.wanted.insert(patient.to_owned());
-        }
-        known
-    }
-
-    /// Asks the host for the offsets that were missing. False: none were.
-    pub(crate) fn resolve(&mut self, host: &dyn Host) -> Result<bool, HostError> {
-        let patients: Vec<_> = std::mem::take(&mut self.wanted).into_iter().collect();
-        if patients.is_empty() {
-            return Ok(false);
-        }
-        let offsets = ask(&patients, &|patients| host.date_offsets(patients))?;
-        self.known.extend(patients.into_iter().zip(offsets));
-        Ok(true)
+impl Wanted {
+    /// Asks the host for everything.
+    pub(crate) fn resolve(self, host: &dyn Host) -> Result<Answers, HostError> {
+        let tokens = ask(&self.tokens.values(), &|values: &[String]| host.tokens("", values))?;
+        let offsets = ask(&self.patients.values(), &|patients: &[String]| host.date_offsets(patients))?;
+        Ok(Answers { tokens, offsets })
     }
 }
 
@@ -88,29 +84,21 @@ mod tests {
     #[test]
     fn asks_once_for_each_value_and_in_parts_if_need_be() {
         let collect = || {
-            let mut tokens = Tokens::default();
-            let numbers: Vec<_> = ["a", "b", "a", "c"].iter().map(|value| tokens.number(value)).collect();
+            let mut wanted = Wanted::default();
+            let numbers: Vec<_> =
+                ["a", "b", "a", "c"].iter().map(|value| wanted.tokens.number(value)).collect();
             assert_eq!(numbers, [0, 1, 0, 2]);
-            tokens
+            wanted.patients.number("Patient/1");
+            wanted
         };
         let host = TestHost::new();
         let whole = collect().resolve(&host).unwrap();
-        assert_eq!(whole, host.tokens("", &["a", "b", "c"].map(str::to_owned)).unwrap());
+        assert_eq!(host.calls(), [3, 1]);
+        assert_eq!(whole.tokens, host.tokens("", &["a", "b", "c"].map(str::to_owned)).unwrap());
+        assert_eq!(whole.offsets, host.date_offsets(&["Patient/1".to_owned()]).unwrap());
         let host = TestHost::new().with_limit(1);
-        assert_eq!(collect().resolve(&host).unwrap(), whole);
-        assert_eq!(host.calls(), [3, 1, 2, 1, 1]);
-        assert_eq!(collect().resolve(&TestHost::new().with_limit(0)), Err(HostError::TooMuch));
-    }
-
-    #[test]
-    fn offsets_are_asked_for_once() {
-        let host = TestHost::new();
-        let mut offsets = Offsets::default();
-        assert_eq!(offsets.resolve(&host), Ok(false));
-        assert_eq!((offsets.get("a"), offsets.get("a")), (None, None));
-        assert_eq!(offsets.resolve(&host), Ok(true));
-        assert!(offsets.get("a").is_some());
-        assert_eq!(offsets.resolve(&host), Ok(false));
-        assert_eq!(host.calls(), [1]);
+        assert_eq!(collect().resolve(&host).unwrap().tokens, whole.tokens);
+        assert_eq!(host.calls(), [3, 1, 2, 1, 1, 1]);
+        assert_eq!(collect().resolve(&TestHost::new().with_limit(0)).unwrap_err(), HostError::TooMuch);
     }
 }

@@ -1,64 +1,111 @@
 //! One pass over one resource: asks the matcher at each property and does what it says.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use fireguard_sdk::fhir::r4::ResourceType;
 use fireguard_sdk::json::{self, Appender, Key, Kind, Rewrite, Slot, Step, Value, Visitor, write_string};
 
 use crate::labels::Labels;
-use crate::matcher::{Action, Leaf, Matcher, Place, RuleId, StateId, TargetId};
+use crate::matcher::{Action, Leaf, Matcher, Place, RuleId, StateId, Target, TargetId, Tells};
 use crate::methods::date::{Day, FhirDate};
 use crate::methods::reference::Reference;
 use crate::methods::{is_over_89, zip_code};
-use crate::patient;
-use crate::pseudonyms::{Offsets, TOKEN_LENGTH, Tokens};
+use crate::patient::Patient;
+use crate::pseudonyms::{TOKEN_LENGTH, Wanted};
 
-/// What a pass needs besides the resource.
+/// What walking needs besides the resources, and what it finds out about them.
 pub(crate) struct Walk<'e> {
-    pub(crate) matcher: &'e mut Matcher,
-    pub(crate) tokens: &'e mut Tokens,
-    /// None when no rule moves dates.
-    pub(crate) offsets: Option<&'e mut Offsets>,
-    pub(crate) today: Day,
+    matcher: &'e mut Matcher,
+    today: Day,
+    pub(crate) wanted: Wanted,
+    pub(crate) holes: Holes,
+    /// The resources around the place, innermost last.
+    frames: Vec<Frame>,
+    /// The patients of the resource and of those inside it, in the order in which they begin.
+    patients: Vec<Patient>,
 }
 
-/// A changed resource whose hashes are still missing.
+/// Where the host's answers go, in the replacements of all resources.
+#[derive(Debug, Default)]
+pub(crate) struct Holes {
+    /// Where which token goes.
+    pub(crate) tokens: Vec<(usize, u32)>,
+    /// Where which day goes, moved by which patient's offset.
+    pub(crate) days: Vec<(usize, i32, u32)>,
+}
+
+/// A changed resource that still lacks the host's answers.
 #[derive(Debug)]
 pub(crate) struct Walked {
     pub(crate) rewrite: Rewrite,
-    /// Where in the replacements which token goes.
-    pub(crate) holes: Vec<(usize, u32)>,
+    /// Its part of [`Holes`].
+    pub(crate) tokens: Range<usize>,
+    pub(crate) days: Range<usize>,
 }
 
-impl Walk<'_> {
+impl<'e> Walk<'e> {
+    pub(crate) fn new(matcher: &'e mut Matcher, today: Day) -> Self {
+        Self {
+            matcher,
+            today,
+            wanted: Wanted::default(),
+            holes: Holes::default(),
+            frames: Vec::new(),
+            patients: Vec::new(),
+        }
+    }
+
     /// Walks a resource.
+    ///
+    /// Whether dates can move is known only when the references to the patient were met, which may stand
+    /// after the dates. So the first pass takes it that they can; should that prove wrong, a second one
+    /// knows better.
     pub(crate) fn resource(&mut self, text: &[u8], ty: ResourceType) -> Result<Walked, json::Error> {
-        let offset = self.offset(text, ty);
+        let (tokens, days) = (self.holes.tokens.len(), self.holes.days.len());
+        let mut rewrite = self.pass(text, ty, None)?;
+        if !self.assign_days(days) {
+            self.holes.tokens.truncate(tokens);
+            self.holes.days.truncate(days);
+            let known = std::mem::take(&mut self.patients);
+            rewrite = self.pass(text, ty, Some(&known))?;
+            self.assign_days(days);
+        }
+        Ok(Walked { rewrite, tokens: tokens..self.holes.tokens.len(), days: days..self.holes.days.len() })
+    }
+
+    fn pass(
+        &mut self,
+        text: &[u8],
+        ty: ResourceType,
+        known: Option<&[Patient]>,
+    ) -> Result<Rewrite, json::Error> {
+        self.frames.clear();
+        self.frames.push(Frame::default());
+        self.patients.clear();
+        self.patients.push(Patient::default());
         let state = self.matcher.start(ty);
-        let mut pass =
-            Pass { walk: self, text, holes: Vec::new(), frames: vec![Frame { offset, ..Frame::default() }] };
-        let rewrite = json::rewrite(text, At::Object { state, start: 0 }, &mut pass)?;
-        Ok(Walked { rewrite, holes: pass.holes })
+        json::rewrite(text, At::Object { state, start: 0 }, &mut Pass { walk: self, text, known })
     }
 
-    fn offset(&mut self, resource: &[u8], ty: ResourceType) -> Option<i32> {
-        let offsets = self.offsets.as_mut()?;
-        offsets.get(&patient::of(resource, ty)?)
-    }
-
-    /// Of a resource inside another, whose end has to be found first.
-    fn offset_inside(&mut self, value: &Value<'_>, ty: ResourceType) -> Option<i32> {
-        self.offsets.as_ref()?;
-        self.offset(value.whole()?, ty)
+    /// Turns the days' places among the patients of the resource into the patients' numbers. False: one has
+    /// no one patient.
+    fn assign_days(&mut self, from: usize) -> bool {
+        self.holes.days[from..].iter_mut().all(|(_, _, owner)| match self.patients[*owner as usize] {
+            Patient::One(patient) => {
+                *owner = patient;
+                true
+            }
+            _ => false,
+        })
     }
 }
 
 struct Pass<'p, 'e> {
     walk: &'p mut Walk<'e>,
     text: &'p [u8],
-    holes: Vec<(usize, u32)>,
-    /// The resources around the place, innermost last.
-    frames: Vec<Frame>,
+    /// What an earlier pass found out about the patients.
+    known: Option<&'p [Patient]>,
 }
 
 /// A resource that the pass is in.
@@ -73,8 +120,10 @@ struct Frame {
     meta: Option<Slot>,
     /// It gets no labels of its own: it is part of the resource outside, or that one's rule covers it.
     unlabelled: bool,
-    /// By how many days its patient's dates move.
-    offset: Option<i32>,
+    /// It is part of the resource outside, so its dates are those of that one's patient.
+    contained: bool,
+    /// Which of the pass's patients is its.
+    owner: u32,
 }
 
 /// Where the pass is.
@@ -100,7 +149,7 @@ impl Visitor for Pass<'_, '_> {
         let Some(id) = self.walk.matcher.step(state, key) else { return self.gone(false) };
         let target = self.walk.matcher.target(id);
         if !target.many {
-            return self.value(target.action, target.kind, value, out, None);
+            return self.value(&target, value, out, None);
         }
         if value.kind() != Kind::Array {
             return self.gone(false);
@@ -117,7 +166,7 @@ impl Visitor for Pass<'_, '_> {
     fn element(&mut self, within: At, _: usize, value: &Value<'_>, out: &mut Vec<u8>) -> Step<At> {
         let At::Array { target, blank } = within else { return self.gone(false) };
         let target = self.walk.matcher.target(target);
-        self.value(target.action, target.kind, value, out, Some(blank))
+        self.value(&target, value, out, Some(blank))
     }
 
     fn leave(&mut self, within: At, end: Slot, append: &mut Appender<'_>) {
@@ -145,12 +194,12 @@ impl Pass<'_, '_> {
     /// that goes leaves null.
     fn value(
         &mut self,
-        action: Action,
-        kind: Kind,
+        target: &Target,
         value: &Value<'_>,
         out: &mut Vec<u8>,
         in_array: Option<bool>,
     ) -> Step<At> {
+        let Target { action, kind, .. } = *target;
         let blank = in_array.unwrap_or(false);
         if value.kind() == Kind::Null && in_array.is_some() {
             return match action {
@@ -169,7 +218,26 @@ impl Pass<'_, '_> {
             Action::Sibling(state) if in_array.is_some() => Step::EnterOrBlank(At::Object { state, start }),
             Action::Sibling(state) => Step::Enter(At::Object { state, start }),
             Action::Nested { rule, contained } => self.nested(rule, contained, value, start),
-            Action::Leaf(leaf) => self.leaf(leaf, value, out, blank),
+            Action::Leaf(leaf) => {
+                if target.tells != Tells::Nothing {
+                    self.meet_patient(target.tells, value);
+                }
+                self.leaf(leaf, value, out, blank)
+            }
+        }
+    }
+
+    fn meet_patient(&mut self, tells: Tells, value: &Value<'_>) {
+        let Frame { contained, owner, .. } = *self.frame();
+        if contained {
+            return;
+        }
+        let text = value.string().unwrap_or_default();
+        let patients = &mut self.walk.wanted.patients;
+        let patient = &mut self.walk.patients[owner as usize];
+        match tells {
+            Tells::OwnId => patient.meet_own_id(&text, patients),
+            _ => patient.meet(&text, &Reference::parse(&text), patients),
         }
     }
 
@@ -177,14 +245,24 @@ impl Pass<'_, '_> {
         let name = value.member("resourceType").and_then(|name| name.string());
         let Some(ty) = name.and_then(|name| ResourceType::parse(&name)) else { return self.gone(false) };
         let (state, covered) = self.walk.matcher.nested(ty, rule);
-        let offset = if contained { self.frame().offset } else { self.walk.offset_inside(value, ty) };
-        self.frames.push(Frame { unlabelled: contained || covered, offset, ..Frame::default() });
+        let owner = if contained {
+            self.frame().owner
+        } else {
+            self.walk.patients.push(Patient::default());
+            (self.walk.patients.len() - 1) as u32
+        };
+        self.walk.frames.push(Frame {
+            unlabelled: contained || covered,
+            contained,
+            owner,
+            ..Frame::default()
+        });
         Step::Enter(At::Object { state, start })
     }
 
     fn leave_resource(&mut self, end: Slot, append: &mut Appender<'_>) {
-        let Some(frame) = self.frames.pop() else { return };
-        if let Some(outer) = self.frames.last_mut() {
+        let Some(frame) = self.walk.frames.pop() else { return };
+        if let Some(outer) = self.walk.frames.last_mut() {
             outer.labels.add(frame.labels);
         }
         let labels = frame.labels.without(frame.present);
@@ -251,24 +329,29 @@ impl Pass<'_, '_> {
         }
         out.push(b'"');
         json::write_escaped(out, before);
-        self.holes.push((out.len(), self.walk.tokens.number(id)));
+        self.walk.holes.tokens.push((out.len(), self.walk.wanted.tokens.number(id)));
         out.resize(out.len() + TOKEN_LENGTH, b'0');
         json::write_escaped(out, after);
         out.push(b'"');
         self.done(Labels::HASHED)
     }
 
+    /// Writes a date with room for its day, which is known only when the host was asked.
     fn shift(&mut self, year: bool, value: &Value<'_>, out: &mut Vec<u8>, blank: bool) -> Step<At> {
         let text = value.string().unwrap_or_default();
-        let offset = self.frame().offset;
-        let today = self.walk.today;
-        match FhirDate::parse(&text).zip(offset).and_then(|(date, days)| date.shift(days, today)) {
-            Some(shifted) => {
-                write_string(out, &shifted);
+        let owner = self.frame().owner;
+        let has_patient =
+            self.known.is_none_or(|known| matches!(known.get(owner as usize), Some(Patient::One(_))));
+        match FhirDate::parse(&text) {
+            Some(date) if has_patient && date.is_movable(self.walk.today) => {
+                out.push(b'"');
+                self.walk.holes.days.push((out.len(), date.day_number(), owner));
+                date.write_moved(out);
+                out.push(b'"');
                 self.done(Labels::PERTURBED)
             }
-            None if year => self.year(value, out, blank),
-            None => self.gone(blank),
+            _ if year => self.year(value, out, blank),
+            _ => self.gone(blank),
         }
     }
 
@@ -295,10 +378,10 @@ impl Pass<'_, '_> {
     }
 
     fn frame(&mut self) -> &mut Frame {
-        if self.frames.is_empty() {
-            self.frames.push(Frame::default());
+        if self.walk.frames.is_empty() {
+            self.walk.frames.push(Frame::default());
         }
-        let last = self.frames.len() - 1;
-        &mut self.frames[last]
+        let last = self.walk.frames.len() - 1;
+        &mut self.walk.frames[last]
     }
 }

@@ -4,7 +4,13 @@
 //! and give the host the same one. Shifted dates differ from the published ones by design (an offset for
 //! each patient, not for each resource id), so those are held against the offset that the host gave.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "helpers of tests"
+)]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

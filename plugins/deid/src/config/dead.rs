@@ -3,9 +3,10 @@
 //! Walks the automaton through R4's element graph and notes which rule is the first at some node that it
 //! selects. It stops as soon as every rule was seen to be, which in a sound configuration is soon.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 
 use fireguard_sdk::fhir::r4::ResourceType;
+use rustc_hash::FxBuildHasher;
 
 use crate::matcher::{Matcher, RuleId};
 use crate::rules::{Rules, Scope, Selection};
@@ -32,7 +33,7 @@ struct Search {
     settled: usize,
     /// Leave out what cannot show that another rule is alive.
     hurry: bool,
-    seen: HashSet<u32>,
+    seen: HashSet<u32, FxBuildHasher>,
     types: Vec<ResourceType>,
     nested: Vec<usize>,
     covered_by: Vec<BTreeSet<usize>>,
@@ -51,7 +52,7 @@ impl Search {
             alive: vec![false; count],
             settled: 0,
             hurry,
-            seen: HashSet::new(),
+            seen: HashSet::default(),
             types: named.chain([ResourceType::Patient]).chain(ResourceType::ALL).collect(),
             nested: (0..count).filter(nested).collect(),
             covered_by: vec![BTreeSet::new(); count],
@@ -68,8 +69,9 @@ impl Search {
             if let Some(rule) = self.matcher.rule_of(start) {
                 self.is_alive(rule);
             }
-            let mut open = vec![start];
-            while let Some(state) = open.pop() {
+            // The nearest first: rules rarely reach far down.
+            let mut open = VecDeque::from([start]);
+            while let Some(state) = open.pop_front() {
                 if self.hurry && self.settled == self.alive.len() {
                     return;
                 }
@@ -78,7 +80,7 @@ impl Search {
         }
     }
 
-    fn visit(&mut self, state: u32, open: &mut Vec<u32>) {
+    fn visit(&mut self, state: u32, open: &mut VecDeque<u32>) {
         for element in self.matcher.type_of(state).elements() {
             let step = self.matcher.follow(state, &element);
             for selecting in &step.selecting {
@@ -94,7 +96,7 @@ impl Search {
             // Below a rule only earlier ones can come first.
             let nothing_new = step.rule.is_some_and(|rule| rule as usize <= self.settled);
             if !(self.hurry && nothing_new) && self.seen.insert(next) {
-                open.push(next);
+                open.push_back(next);
             }
         }
     }

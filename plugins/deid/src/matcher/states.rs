@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use fireguard_sdk::fhir::r4::{Element, ResourceType, TypeId};
 use fireguard_sdk::json::{Key, Kind};
+use rustc_hash::FxBuildHasher;
 
 use super::table::Table;
 use super::tries::{Position, Roots, RuleId, Tries};
@@ -21,9 +22,11 @@ pub(crate) type TargetId = u32;
 pub(crate) struct Matcher {
     rules: Rules,
     tries: Tries,
-    roots: HashMap<ResourceType, Roots>,
+    /// Some rule moves dates, so patients matter.
+    shifts_dates: bool,
+    roots: HashMap<ResourceType, Roots, FxBuildHasher>,
     states: Vec<State>,
-    numbers: HashMap<State, StateId>,
+    numbers: HashMap<State, StateId, FxBuildHasher>,
     table: Table,
 }
 
@@ -54,6 +57,15 @@ pub(crate) enum Place {
     Security,
 }
 
+/// A node below a state.
+struct Below {
+    state: State,
+    /// The rules that select it.
+    selecting: Vec<RuleId>,
+    /// It tells the patient.
+    patient: bool,
+}
+
 /// A step by an element.
 #[derive(Debug)]
 pub(crate) struct Step {
@@ -73,6 +85,19 @@ pub(crate) struct Target {
     pub(crate) many: bool,
     /// What its value, or each element, has to be in JSON.
     pub(crate) kind: Kind,
+    /// What it tells about the patient, if some rule moves dates.
+    pub(crate) tells: Tells,
+}
+
+/// What a value tells about the patient that a resource belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tells {
+    /// Nothing.
+    Nothing,
+    /// It is a reference that puts the resource into a patient's compartment.
+    Patient,
+    /// It is the id of a Patient.
+    OwnId,
 }
 
 /// What happens to a property's value, or to each element of it.
@@ -125,10 +150,11 @@ impl Matcher {
     pub(crate) fn new(rules: Rules) -> Self {
         Self {
             tries: Tries::new(&rules.list),
+            shifts_dates: rules.list.iter().any(|rule| rule.method == Method::DateShift),
             rules,
-            roots: HashMap::new(),
+            roots: HashMap::default(),
             states: Vec::new(),
-            numbers: HashMap::new(),
+            numbers: HashMap::default(),
             table: Table::default(),
         }
     }
@@ -152,18 +178,13 @@ impl Matcher {
     /// Where a property leads. None: R4 has no such property here.
     #[inline]
     pub(crate) fn step(&mut self, state: StateId, key: &Key<'_>) -> Option<TargetId> {
-        if let Some(name) = key.plain()
-            && let Some(target) = self.table.get(state, key.hash(), name)
-        {
-            return Some(target);
-        }
-        let name = key.name();
-        self.table.get(state, key.hash(), name.as_bytes()).or_else(|| {
-            let target = self.find(state, &name)?;
-            Some(self.table.insert(state, key.hash(), &name, target))
+        self.table.get(state, key).or_else(|| {
+            let target = self.find(state, &key.name())?;
+            Some(self.table.insert(state, key, target))
         })
     }
 
+    #[inline]
     pub(crate) fn target(&self, id: TargetId) -> Target {
         self.table.target(id)
     }
@@ -174,8 +195,8 @@ impl Matcher {
 
     /// Like [`Matcher::step`], not remembered, for one of the type's elements: how the rules are checked.
     pub(crate) fn follow(&mut self, state: StateId, element: &Element) -> Step {
-        let (next, selecting) = self.next(state, element);
-        Step { rule: next.rule, next: (!element.ty.is_resource()).then(|| self.number(next)), selecting }
+        let Below { state, selecting, .. } = self.next(state, element);
+        Step { rule: state.rule, next: (!element.ty.is_resource()).then(|| self.number(state)), selecting }
     }
 
     pub(crate) fn type_of(&self, state: StateId) -> TypeId {
@@ -190,7 +211,7 @@ impl Matcher {
         let roots = match self.roots.get(&ty) {
             Some(roots) => *roots,
             None => {
-                let roots = self.tries.add(ty, &self.rules.list);
+                let roots = self.tries.add(ty, &self.rules.list, self.shifts_dates);
                 self.roots.insert(ty, roots);
                 roots
             }
@@ -209,7 +230,12 @@ impl Matcher {
     fn find(&mut self, from: StateId, name: &str) -> Option<Target> {
         let state = &self.states[from as usize];
         if state.place == Place::Resource && name == "resourceType" {
-            return Some(Target { action: Action::TypeName, many: false, kind: Kind::String });
+            return Some(Target {
+                action: Action::TypeName,
+                many: false,
+                kind: Kind::String,
+                tells: Tells::Nothing,
+            });
         }
         let (element_name, sibling) = match name.strip_prefix('_') {
             Some(name) => (name, true),
@@ -220,7 +246,7 @@ impl Matcher {
         if sibling && !element.ty.is_primitive() {
             return None;
         }
-        let (next, selecting) = self.next(from, &element);
+        let Below { state: next, selecting, patient } = self.next(from, &element);
         let rule = next.rule;
         let action = if element.ty.is_resource() {
             // A rule covers what is below a node, but not the resources there: only one that selects the
@@ -243,11 +269,17 @@ impl Matcher {
             (Action::Leaf(_), _) => Kind::String,
             _ => Kind::Object,
         };
-        Some(Target { action, many: element.many, kind })
+        let own_id = parent == TypeId::of_resource(ResourceType::Patient) && name == "id";
+        let tells = match () {
+            () if patient => Tells::Patient,
+            () if own_id && self.shifts_dates => Tells::OwnId,
+            () => Tells::Nothing,
+        };
+        Some(Target { action, many: element.many, kind, tells })
     }
 
-    /// The state below, at one of a type's elements, and the rules that select that node.
-    fn next(&self, from: StateId, element: &Element) -> (State, Vec<RuleId>) {
+    /// The node below, at one of a type's elements.
+    fn next(&self, from: StateId, element: &Element) -> Below {
         let state = &self.states[from as usize];
         let place = match (state.place, element.definition_name) {
             (Place::Resource, "meta") => Place::Meta,
@@ -263,10 +295,12 @@ impl Matcher {
             }
         }
         let selecting: Vec<_> = positions.iter().filter_map(|at| self.tries.rule(*at)).collect();
+        let patient = positions.iter().any(|at| self.tries.is_patient(*at));
         positions.retain(|at| self.tries.goes_on(*at));
         let rule = first(state.rule, selecting.iter().copied().min());
         let own_types = state.own_types;
-        (State { ty: element.ty, positions, rule, closed: state.closed, own_types, place }, selecting)
+        let state = State { ty: element.ty, positions, rule, closed: state.closed, own_types, place };
+        Below { state, selecting, patient }
     }
 
     fn leaf(&self, parent: TypeId, element: &Element, rule: Option<RuleId>) -> Leaf {

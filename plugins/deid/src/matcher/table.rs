@@ -1,5 +1,7 @@
 //! Where property names lead: one hash table for all states.
 
+use fireguard_sdk::json::{Fingerprint, Key};
+
 use super::states::{StateId, Target, TargetId};
 
 /// Open addressing over entries in the order they were made.
@@ -13,33 +15,31 @@ pub(super) struct Table {
 #[derive(Debug)]
 struct Entry {
     state: StateId,
-    hash: u32,
+    print: Fingerprint,
     name: Box<str>,
     target: Target,
 }
 
 impl Table {
-    /// Where a name leads from a state, if that was found out before. `hash` is the hash of the name.
+    /// Where a name leads from a state, if that was found out before.
     #[inline]
-    pub(super) fn get(&self, state: StateId, hash: u32, name: &[u8]) -> Option<TargetId> {
+    pub(super) fn get(&self, state: StateId, key: &Key<'_>) -> Option<TargetId> {
         let mask = self.slots.len().checked_sub(1)?;
-        let mut at = spread(state, hash) & mask;
+        let print = key.fingerprint();
+        let mut at = spread(state, key.hash()) & mask;
         loop {
             let index = self.slots[at].checked_sub(1)?;
             let entry = &self.entries[index as usize];
-            if entry.hash == hash && entry.state == state && entry.name.as_bytes() == name {
+            if entry.state == state && entry.print == print && (print.is_exact() || key.is(&entry.name)) {
                 return Some(index);
             }
             at = (at + 1) & mask;
         }
     }
 
-    pub(super) fn target(&self, id: TargetId) -> Target {
-        self.entries[id as usize].target
-    }
-
-    pub(super) fn insert(&mut self, state: StateId, hash: u32, name: &str, target: Target) -> TargetId {
-        self.entries.push(Entry { state, hash, name: name.into(), target });
+    /// Remembers where a name leads.
+    pub(super) fn insert(&mut self, state: StateId, key: &Key<'_>, target: Target) -> TargetId {
+        self.entries.push(Entry { state, print: key.fingerprint(), name: key.name().into(), target });
         if self.entries.len() * 2 > self.slots.len() {
             self.slots = vec![0; (self.slots.len() * 2).max(64)];
             for index in 0..self.entries.len() {
@@ -51,9 +51,14 @@ impl Table {
         (self.entries.len() - 1) as TargetId
     }
 
+    #[inline]
+    pub(super) fn target(&self, id: TargetId) -> Target {
+        self.entries[id as usize].target
+    }
+
     fn place(&mut self, index: usize) {
         let mask = self.slots.len() - 1;
-        let mut at = spread(self.entries[index].state, self.entries[index].hash) & mask;
+        let mut at = spread(self.entries[index].state, self.entries[index].print.hash()) & mask;
         while self.slots[at] != 0 {
             at = (at + 1) & mask;
         }

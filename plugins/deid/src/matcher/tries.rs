@@ -1,6 +1,6 @@
 //! The rules' paths as trees of names.
 
-use fireguard_sdk::fhir::r4::ResourceType;
+use fireguard_sdk::fhir::r4::{ResourceType, TypeId, patient_references};
 
 use crate::rules::{Rule, Scope, Selection};
 
@@ -32,6 +32,8 @@ pub(super) struct Roots {
 struct Node {
     children: Vec<(&'static str, Position)>,
     rule: Option<RuleId>,
+    /// A reference here says which patient the resource belongs to.
+    patient: bool,
 }
 
 impl Tries {
@@ -52,9 +54,12 @@ impl Tries {
         tries
     }
 
-    /// Adds the trees of a resource type.
-    pub(super) fn add(&mut self, ty: ResourceType, rules: &[Rule]) -> Roots {
+    /// Adds the trees of a resource type; with marks where it refers to its patient, if `patients`.
+    pub(super) fn add(&mut self, ty: ResourceType, rules: &[Rule], patients: bool) -> Roots {
         let path = self.node();
+        if patients {
+            self.mark_patients(path, ty);
+        }
         let mut own_types = Vec::new();
         for (id, rule) in (0..).zip(rules).filter(|(_, rule)| rule.is_for(ty)) {
             match (&rule.selection, rule.scope) {
@@ -70,6 +75,11 @@ impl Tries {
             (self.by_own_type.len() - 1) as u16
         });
         Roots { path, own_types }
+    }
+
+    /// Whether a reference at this position says which patient the resource belongs to.
+    pub(super) fn is_patient(&self, at: Position) -> bool {
+        self.nodes[at as usize].patient
     }
 
     pub(super) fn child(&self, at: Position, name: &str) -> Option<Position> {
@@ -121,19 +131,29 @@ impl Tries {
     }
 
     fn insert(&mut self, root: Position, names: &[&'static str], rule: RuleId) {
-        let mut at = root;
-        for name in names {
-            at = match self.child(at, name) {
-                Some(child) => child,
-                None => {
-                    let child = self.node();
-                    self.nodes[at as usize].children.push((name, child));
-                    child
-                }
-            };
-        }
+        let at = names.iter().fold(root, |at, name| self.child_or_new(at, name));
         // The first in file order wins.
         self.nodes[at as usize].rule.get_or_insert(rule);
+    }
+
+    fn mark_patients(&mut self, root: Position, ty: ResourceType) {
+        for path in patient_references(ty) {
+            let (mut at, mut ty) = (root, TypeId::of_resource(ty));
+            for name in path.split('.').chain(["reference"]) {
+                // The paths are in JSON's names, the trees in those of the definitions.
+                let Some(element) = ty.element(name.as_bytes()) else { break };
+                (at, ty) = (self.child_or_new(at, element.definition_name), element.ty);
+            }
+            self.nodes[at as usize].patient = true;
+        }
+    }
+
+    fn child_or_new(&mut self, at: Position, name: &'static str) -> Position {
+        self.child(at, name).unwrap_or_else(|| {
+            let child = self.node();
+            self.nodes[at as usize].children.push((name, child));
+            child
+        })
     }
 
     fn node(&mut self) -> Position {

@@ -70,7 +70,11 @@ impl Rewrite {
     /// The changed text. `original` is the text that was rewritten.
     #[must_use]
     pub fn apply(&self, original: &[u8]) -> Vec<u8> {
-        let mut result = Vec::with_capacity(original.len() + self.text.len());
+        let change = |edit: &Edit| (edit.to - edit.from) as usize;
+        let (added, removed) = self.edits.iter().fold((0, 0), |(added, removed), edit| {
+            (added + change(edit), removed + (edit.end - edit.start) as usize)
+        });
+        let mut result = Vec::with_capacity((original.len() + added).saturating_sub(removed));
         let mut copied = 0;
         for edit in &self.edits {
             let start = (edit.start as usize).max(copied);

@@ -9,7 +9,7 @@ use super::{Error, ErrorKind, unescape};
 const COMPARED_AT_ONCE: usize = 64;
 
 /// The member names of every object that is open, innermost last.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Keys {
     entries: Vec<Entry>,
     objects: Vec<Object>,
@@ -29,6 +29,13 @@ struct Object {
     first: usize,
     /// One bit for each hash class seen: a clear bit proves that a name is new.
     seen: u64,
+}
+
+impl Default for Keys {
+    /// With room for what a usual resource needs.
+    fn default() -> Self {
+        Self { entries: Vec::with_capacity(64), objects: Vec::with_capacity(16) }
+    }
 }
 
 impl Entry {
@@ -93,21 +100,47 @@ impl Keys {
     }
 }
 
-/// A fast hash of a member name: enough for tables and for telling most names apart, nothing more. Names of
-/// one length that agree in their first and last eight bytes collide, so equality is always compared.
-#[must_use]
-pub fn hash_name(name: &[u8]) -> u32 {
-    let length = name.len();
-    let (head, tail) = if let (Some(head), Some(tail)) = (name.first_chunk::<8>(), name.last_chunk::<8>()) {
-        (u64::from_le_bytes(*head), u64::from_le_bytes(*tail))
-    } else if let (Some(head), Some(tail)) = (name.first_chunk::<4>(), name.last_chunk::<4>()) {
-        (u64::from(u32::from_le_bytes(*head)), u64::from(u32::from_le_bytes(*tail)))
-    } else {
-        (name.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)), 0)
-    };
-    let mixed = (head ^ (length as u64) << 56).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ tail;
-    let mixed = (mixed ^ mixed >> 32).wrapping_mul(0xd6e8_feb8_6659_fd93);
-    (mixed >> 32) as u32
+/// A fingerprint of a member name: its length, its first and its last eight bytes. Of names of up to sixteen
+/// bytes no two share one; longer names may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fingerprint {
+    length: usize,
+    head: u64,
+    tail: u64,
+}
+
+impl Fingerprint {
+    /// The fingerprint of a name.
+    #[inline]
+    #[must_use]
+    pub fn of(name: &[u8]) -> Self {
+        let length = name.len();
+        let (head, tail) = if let (Some(head), Some(tail)) = (name.first_chunk::<8>(), name.last_chunk::<8>())
+        {
+            (u64::from_le_bytes(*head), u64::from_le_bytes(*tail))
+        } else if let (Some(head), Some(tail)) = (name.first_chunk::<4>(), name.last_chunk::<4>()) {
+            (u64::from(u32::from_le_bytes(*head)), u64::from(u32::from_le_bytes(*tail)))
+        } else {
+            (name.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)), 0)
+        };
+        Self { length, head, tail }
+    }
+
+    /// Whether names of this fingerprint are the same name.
+    #[inline]
+    #[must_use]
+    pub fn is_exact(&self) -> bool {
+        self.length <= 16
+    }
+
+    /// A fast hash for tables. Names that share it can be made at will, so nothing may rest on it.
+    #[inline]
+    #[must_use]
+    pub fn hash(&self) -> u32 {
+        let mixed = (self.head ^ (self.length as u64) << 56).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ self.tail;
+        let mixed = (mixed ^ mixed >> 32).wrapping_mul(0xd6e8_feb8_6659_fd93);
+        (mixed >> 32) as u32
+    }
 }
 
 fn duplicate(entry: &Entry) -> Error {

@@ -1,7 +1,6 @@
 //! The tokens of one whole JSON text, checked against RFC 8259.
 
-use super::keys::{Entry, Keys, hash_name};
-use super::plain::plain_len;
+use super::keys::{Entry, Fingerprint, Keys};
 use super::{Error, ErrorKind, MAX_DEPTH, unescape};
 
 /// What a JSON value is, told by its first byte.
@@ -27,24 +26,21 @@ pub(super) struct Lexer<'a> {
     text: &'a [u8],
     at: usize,
     depth: usize,
-    keys: Keys,
+    /// None when repeated names are not looked for.
+    keys: Option<Keys>,
 }
 
 impl<'a> Lexer<'a> {
     /// Starts at the root value.
-    pub(super) fn new(text: &'a [u8]) -> Result<Self, Error> {
-        if u32::try_from(text.len()).is_err() {
-            return Err(Error { kind: ErrorKind::TooLong, offset: u64::from(u32::MAX) });
-        }
-        if let Err(error) = std::str::from_utf8(text) {
-            return Err(Error { kind: ErrorKind::Encoding, offset: error.valid_up_to() as u64 });
-        }
-        Ok(Self::unchecked(text))
+    pub(super) fn new(text: &'a [u8]) -> Self {
+        let mut lexer = Self { text, at: 0, depth: 0, keys: Some(Keys::default()) };
+        lexer.space();
+        lexer
     }
 
-    /// Like [`Lexer::new`] for looking ahead in a text that is checked elsewhere: it may not be UTF-8.
-    pub(super) fn unchecked(text: &'a [u8]) -> Self {
-        let mut lexer = Self { text, at: 0, depth: 0, keys: Keys::default() };
+    /// Like [`Lexer::new`], but lets repeated names pass: for looking into a text that is checked elsewhere.
+    pub(super) fn lenient(text: &'a [u8]) -> Self {
+        let mut lexer = Self { text, at: 0, depth: 0, keys: None };
         lexer.space();
         lexer
     }
@@ -64,6 +60,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// What the value here is.
+    #[inline]
     pub(super) fn kind(&self) -> Result<Kind, Error> {
         match self.text.get(self.at) {
             Some(b'"') => Ok(Kind::String),
@@ -77,6 +74,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// Passes a value that is neither object nor array.
+    #[inline]
     pub(super) fn scalar(&mut self, kind: Kind) -> Result<(), Error> {
         match kind {
             Kind::String => self.string().map(|_| ()),
@@ -98,7 +96,9 @@ impl<'a> Lexer<'a> {
         self.at += 1;
         self.space();
         if kind == Kind::Object {
-            self.keys.open();
+            if let Some(keys) = &mut self.keys {
+                keys.open();
+            }
             Ok(self.text.get(self.at) != Some(&b'}'))
         } else {
             Ok(self.text.get(self.at) != Some(&b']'))
@@ -106,6 +106,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// After an item: passes a comma and the space around it (true), or stops at the closing bracket.
+    #[inline]
     pub(super) fn comma(&mut self, kind: Kind) -> Result<bool, Error> {
         self.space();
         let bracket = if kind == Kind::Object { b'}' } else { b']' };
@@ -122,8 +123,10 @@ impl<'a> Lexer<'a> {
 
     /// Passes the closing bracket, which comes next.
     pub(super) fn close(&mut self, kind: Kind) -> Result<(), Error> {
-        if kind == Kind::Object {
-            self.keys.close(self.text)?;
+        if kind == Kind::Object
+            && let Some(keys) = &mut self.keys
+        {
+            keys.close(self.text)?;
         }
         self.depth -= 1;
         self.at += 1;
@@ -131,24 +134,29 @@ impl<'a> Lexer<'a> {
     }
 
     /// Passes a member name, its colon and the space around them.
-    pub(super) fn key(&mut self) -> Result<Entry, Error> {
+    #[inline]
+    pub(super) fn key(&mut self) -> Result<(Entry, Fingerprint), Error> {
         if self.text.get(self.at) != Some(&b'"') {
             return Err(self.unexpected());
         }
         let start = self.at + 1;
         let escaped = self.string()?;
         let raw = &self.text[start..self.at - 1];
-        // The hash is that of the decoded name, so that `"id"` and `"\u0069d"` meet.
-        let hash = if escaped { hash_name(unescape(raw)?.as_bytes()) } else { hash_name(raw) };
-        let entry = Entry { start: start as u32, end: (self.at - 1) as u32, hash, escaped };
-        self.keys.add(entry, self.text)?;
-        self.space();
+        // Of the decoded name, so that `"id"` and `"\u0069d"` meet.
+        let print = if escaped { Fingerprint::of(unescape(raw)?.as_bytes()) } else { Fingerprint::of(raw) };
+        let entry = Entry { start: start as u32, end: (self.at - 1) as u32, hash: print.hash(), escaped };
+        if let Some(keys) = &mut self.keys {
+            keys.add(entry, self.text)?;
+        }
         if self.text.get(self.at) != Some(&b':') {
-            return Err(self.unexpected());
+            self.space();
+            if self.text.get(self.at) != Some(&b':') {
+                return Err(self.unexpected());
+            }
         }
         self.at += 1;
         self.space();
-        Ok(entry)
+        Ok((entry, print))
     }
 
     /// Passes a whole value, without recursion.
@@ -199,12 +207,14 @@ impl<'a> Lexer<'a> {
     fn string(&mut self) -> Result<bool, Error> {
         let start = self.at + 1;
         let mut escaped = false;
+        // All bytes so far, put together: the high bits tell whether any is not ASCII.
+        let mut seen = 0;
         let mut at = start;
         loop {
-            at += plain_len(&self.text[at..]);
+            at = plain_end(self.text, at, &mut seen);
             match self.text.get(at) {
                 Some(b'"') => break,
-                // The character after a backslash is part of the escape; `unescape` judges it below.
+                // The character after a backslash is part of the escape, which is judged below.
                 Some(b'\\') => {
                     escaped = true;
                     at += 2;
@@ -216,9 +226,13 @@ impl<'a> Lexer<'a> {
                 None => return Err(Error { kind: ErrorKind::Truncated, offset: at as u64 }),
             }
         }
+        let inside = &self.text[start..at];
+        let fault = |offset: usize| Error { kind: ErrorKind::Encoding, offset: (start + offset) as u64 };
+        if seen & HIGH_BITS != 0 {
+            std::str::from_utf8(inside).map_err(|error| fault(error.valid_up_to()))?;
+        }
         if escaped {
-            check_escapes(&self.text[start..at])
-                .map_err(|error| Error { offset: error.offset + start as u64, ..error })?;
+            check_escapes(inside).map_err(fault)?;
         }
         self.at = at + 1;
         Ok(escaped)
@@ -282,8 +296,41 @@ impl<'a> Lexer<'a> {
     }
 }
 
-/// Checks the escapes of a string's inside without decoding it.
-fn check_escapes(raw: &[u8]) -> Result<(), Error> {
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
+
+/// The first byte from `at` on that is a quote, a backslash or a control character. Eight bytes at a time.
+#[inline]
+fn plain_end(text: &[u8], mut at: usize, seen: &mut u64) -> usize {
+    while let Some(chunk) = text.get(at..).and_then(<[u8]>::first_chunk::<8>) {
+        let word = u64::from_le_bytes(*chunk);
+        let quote = word ^ (ONES * 0x22);
+        let backslash = word ^ (ONES * 0x5c);
+        // A byte that is met borrows into its high bit; the lowest bit set is exact.
+        let met = (quote.wrapping_sub(ONES) & !quote)
+            | (backslash.wrapping_sub(ONES) & !backslash)
+            | (word.wrapping_sub(ONES * 0x20) & !word);
+        let met = met & HIGH_BITS;
+        if met != 0 {
+            let bits = met.trailing_zeros() & !7;
+            *seen |= word & ((1 << bits) - 1);
+            return at + (bits / 8) as usize;
+        }
+        *seen |= word;
+        at += 8;
+    }
+    while let Some(byte) = text.get(at) {
+        if matches!(byte, 0..0x20 | b'"' | b'\\') {
+            break;
+        }
+        *seen |= u64::from(*byte);
+        at += 1;
+    }
+    at
+}
+
+/// Checks the escapes of a string's inside without decoding it. `Err` is the offset of a faulty one.
+fn check_escapes(raw: &[u8]) -> Result<(), usize> {
     let mut at = 0;
     while let Some(next) = memchr::memchr(b'\\', &raw[at..]) {
         at += next;
@@ -292,9 +339,9 @@ fn check_escapes(raw: &[u8]) -> Result<(), Error> {
             Some(b'u') => match (code_unit(raw, at), code_unit(raw, at + 6)) {
                 (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => 12,
                 (Some(unit), _) if !(0xd800..=0xdfff).contains(&unit) => 6,
-                _ => return Err(Error { kind: ErrorKind::Encoding, offset: at as u64 }),
+                _ => return Err(at),
             },
-            _ => return Err(Error { kind: ErrorKind::Encoding, offset: at as u64 }),
+            _ => return Err(at),
         };
     }
     Ok(())

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::lex::{Kind, Lexer};
-use super::rewrite::{Key, Value};
+use super::rewrite::{Key, Value, bounded};
 
 /// The first member of this name in the object that `text` starts with, at its top level.
 ///
@@ -12,14 +12,16 @@ use super::rewrite::{Key, Value};
 /// object or not valid so far.
 #[must_use]
 pub fn member<'a>(text: &'a [u8], name: &str) -> Option<Value<'a>> {
-    let mut lexer = Lexer::unchecked(text);
+    bounded(text).ok()?;
+    let mut lexer = Lexer::lenient(text);
     let kind = lexer.kind().ok().filter(|kind| *kind == Kind::Object)?;
     let mut more = lexer.open(kind).ok()?;
     while more {
-        let key = Key::new(text, lexer.key().ok()?);
+        let (entry, print) = lexer.key().ok()?;
+        let key = Key::new(text, entry, print);
         let start = lexer.at();
         let kind = lexer.kind().ok()?;
-        let found = key.plain().map_or_else(|| key.name() == name, |plain| plain == name.as_bytes());
+        let found = key.is(name);
         let container = matches!(kind, Kind::Object | Kind::Array);
         if found && container {
             return Some(Value::new(kind, &text[start..]));
@@ -35,7 +37,7 @@ pub fn member<'a>(text: &'a [u8], name: &str) -> Option<Value<'a>> {
 
 /// The value that a text starts with, without what follows it.
 pub(super) fn first_value(text: &[u8]) -> Option<&[u8]> {
-    let mut lexer = Lexer::unchecked(text);
+    let mut lexer = Lexer::lenient(text);
     lexer.value(lexer.kind().ok()?).ok()?;
     Some(&text[..lexer.at()])
 }

@@ -21,7 +21,7 @@ mod tests;
 pub use edit::{Appender, Rewrite, Slot};
 pub use error::{Error, ErrorKind};
 pub use escape::{unescape, write_escaped, write_string};
-pub use keys::hash_name;
+pub use keys::Fingerprint;
 pub use lex::Kind;
 pub use lookup::{member, resource_type_of};
 pub use rewrite::{Key, Step, Value, Visitor, check, rewrite};

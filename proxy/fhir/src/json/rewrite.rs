@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 
 use super::edit::{Appender, Edit, Rewrite, Slot};
-use super::keys::Entry;
+use super::keys::{Entry, Fingerprint};
 use super::lex::{Kind, Lexer};
-use super::{Error, lookup, unescape};
+use super::{Error, ErrorKind, lookup, unescape};
 
 /// Decides, place by place, what becomes of a value. `State` is what the visitor wants to remember of the
 /// place it is in: a state of its automaton, a depth, nothing.
@@ -61,6 +61,7 @@ pub enum Step<S> {
 pub struct Key<'a> {
     text: &'a [u8],
     entry: Entry,
+    print: Fingerprint,
 }
 
 /// A value that a visitor is asked about. A scalar was checked already; a container is checked after the
@@ -78,8 +79,9 @@ pub struct Value<'a> {
 /// # Errors
 /// What is wrong with `text`, at the first place found. The visitor may have been asked about places before.
 pub fn rewrite<V: Visitor>(text: &[u8], root: V::State, visitor: &mut V) -> Result<Rewrite, Error> {
+    bounded(text)?;
     let mut rewriter = Rewriter {
-        lexer: Lexer::new(text)?,
+        lexer: Lexer::new(text),
         edits: Vec::new(),
         text: Vec::new(),
         appended: Vec::new(),
@@ -99,15 +101,24 @@ pub fn rewrite<V: Visitor>(text: &[u8], root: V::State, visitor: &mut V) -> Resu
 /// # Errors
 /// What is wrong with `text`.
 pub fn check(text: &[u8]) -> Result<(), Error> {
-    let mut lexer = Lexer::new(text)?;
+    bounded(text)?;
+    let mut lexer = Lexer::new(text);
     let kind = lexer.kind()?;
     lexer.value(kind)?;
     lexer.end()
 }
 
+/// Places in a text are kept in 32 bits.
+pub(super) fn bounded(text: &[u8]) -> Result<(), Error> {
+    match u32::try_from(text.len()) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Error { kind: ErrorKind::TooLong, offset: u64::from(u32::MAX) }),
+    }
+}
+
 impl<'a> Key<'a> {
-    pub(super) fn new(text: &'a [u8], entry: Entry) -> Self {
-        Self { text, entry }
+    pub(super) fn new(text: &'a [u8], entry: Entry, print: Fingerprint) -> Self {
+        Self { text, entry, print }
     }
 
     /// The decoded name. Borrowed unless the text writes it with an escape.
@@ -123,7 +134,25 @@ impl<'a> Key<'a> {
         (!self.entry.escaped).then_some(raw)
     }
 
-    /// [`super::hash_name`] of the decoded name.
+    /// Whether this is the decoded name.
+    #[inline]
+    #[must_use]
+    pub fn is(&self, name: &str) -> bool {
+        match self.plain() {
+            Some(plain) => plain == name.as_bytes(),
+            None => self.name() == name,
+        }
+    }
+
+    /// The fingerprint of the decoded name.
+    #[inline]
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.print
+    }
+
+    /// The fingerprint's hash, which is known already.
+    #[inline]
     #[must_use]
     pub fn hash(&self) -> u32 {
         self.entry.hash
@@ -221,7 +250,10 @@ impl<V: Visitor> Rewriter<'_, '_, V> {
                 self.extend_last(start);
             }
             let key = match kind {
-                Kind::Object => Some(Key::new(text, self.lexer.key()?)),
+                Kind::Object => {
+                    let (entry, print) = self.lexer.key()?;
+                    Some(Key::new(text, entry, print))
+                }
                 _ => None,
             };
             let fate = self.item(state, key, index)?;

@@ -297,7 +297,9 @@ fn json() -> impl Strategy<Value = String> {
 
 /// What becomes of a place: the same for the rewriter and the oracle.
 fn verdict(path: &str, seed: u32) -> Step<()> {
-    match (hash_name(path.as_bytes()) ^ seed.wrapping_mul(0x9e37_79b9)).wrapping_mul(0x85eb_ca6b) >> 28 {
+    match (Fingerprint::of(path.as_bytes()).hash() ^ seed.wrapping_mul(0x9e37_79b9)).wrapping_mul(0x85eb_ca6b)
+        >> 28
+    {
         0..=2 => Step::Drop,
         3 => Step::Replace,
         4 => Step::Keep,
