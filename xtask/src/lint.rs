@@ -18,6 +18,10 @@ pub(crate) fn run() -> Result<(), Error> {
     progress.step("cargo clippy");
     let clippy = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
     run_command(cargo().args(clippy), "cargo with Clippy")?;
+    // What only a benchmark compiles is code as well.
+    let bench =
+        ["clippy", "--package", "xtask", "--all-targets", "--features", "bench", "--", "-D", "warnings"];
+    run_command(cargo().args(bench), "cargo with Clippy")?;
     progress.step("clean");
     Ok(())
 }

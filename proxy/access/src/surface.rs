@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use fireguard_fhir::interaction::{Interaction, Refusal, Request};
+use fireguard_fhir::interaction::{BodyKind, Interaction, Refusal, Request};
 use fireguard_fhir::operations;
 use fireguard_fhir::outcome::IssueCode;
 use fireguard_fhir::parameters::Parameters;
@@ -86,6 +86,10 @@ impl Surface {
             && !self.operations.contains(name.as_str())
         {
             let message = format!("the operation {name} is not allowed on this route");
+            return Err(Refusal::new(403, IssueCode::Forbidden, message));
+        }
+        if self.search_parameters.is_some() && request.body == BodyKind::FhirJson && interaction.is_safe() {
+            let message = "operations by POST are not allowed on a route with a list of parameters: use GET";
             return Err(Refusal::new(403, IssueCode::Forbidden, message));
         }
         self.judge_parameters(interaction, &request.parameters)
@@ -195,6 +199,17 @@ mod tests {
             let judged = surface.judge(&request);
             assert_eq!(judged.is_ok(), passes, "{path}?{query}: {judged:?}");
         }
+    }
+
+    #[test]
+    fn parameters_in_a_body_do_not_pass_a_list_unseen() {
+        let listed = Surface::new(true, None, Some(vec!["_count".into()])).unwrap();
+        let open = Surface::new(true, None, None).unwrap();
+        let content_type = Some("application/fhir+json");
+        let post = Head { content_type, ..Head::new("POST", "/Patient/1/$everything") };
+        let request = parse(&post).unwrap();
+        assert_eq!(listed.judge(&request).unwrap_err().status, 403);
+        assert!(open.judge(&request).is_ok());
     }
 
     #[test]

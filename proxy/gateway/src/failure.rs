@@ -94,7 +94,12 @@ impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
         let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::BAD_REQUEST);
         let source = if status == StatusCode::FORBIDDEN { Source::Policy } else { Source::Client };
-        Self { allow: refusal.allow, ..Self::new(source, status, refusal.code, refusal.message) }
+        // The sentence may repeat a name from the request. The client knows it; the log has no need of it.
+        let detail = format!("refused: {}", refusal.code.as_str());
+        Self {
+            allow: refusal.allow,
+            ..Self::new(source, status, refusal.code, refusal.message).detail(detail)
+        }
     }
 }
 

@@ -60,7 +60,8 @@ pub async fn require_r4(shared: &Shared, known: &Known) -> Result<(), WrongVersi
                 Ok(version) if version.starts_with("4.0") => break,
                 Ok(version) => return Err(WrongVersion { base: route.upstream.clone(), version }),
                 Err(error) => {
-                    tracing::warn!(route = route.name, %error, "the FHIR server does not say its version")
+                    let cause = std::error::Error::source(&error).map(ToString::to_string);
+                    tracing::warn!(route = route.name, %error, cause, "the FHIR server does not say its version");
                 }
             }
             tokio::time::sleep(AGAIN).await;

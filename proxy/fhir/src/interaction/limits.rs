@@ -6,7 +6,7 @@ use crate::parameters::{Parameters, split_name};
 /// Parameters with powers that no caller gets through the proxy: they reach past its policies into HAPI
 /// (partitions, golden resources, cascades, its own paging) or make the server call others.
 pub const REFUSED_PARAMETERS: &[&str] =
-    &["_cascade", "_delete", "_expunge", "_mdm", "_method", "_offset", "_pid", "async", "response-url"];
+    &["_cascade", "_delete", "_expunge", "_mdm", "_method", "_pid", "async", "response-url"];
 
 /// The parameters with an underscore that select. HAPI passes over every other one in a condition (`_text`,
 /// `_since`, `_filter`, any invented one), and what is left may match everything.
@@ -38,8 +38,10 @@ pub(super) fn check_names(parameters: &Parameters) -> Result<(), Refusal> {
         if ONCE.contains(&name) && parameters.all(name).nth(1).is_some() {
             return Err(Refusal::invalid(format!("the parameter `{name}` may be given once")));
         }
-        if name == "_count" && (value.parse::<u32>().is_err() || !value.bytes().all(|b| b.is_ascii_digit())) {
-            return Err(Refusal::invalid("the parameter `_count` must be a whole number"));
+        if matches!(name, "_count" | "_offset")
+            && (value.parse::<u32>().is_err() || !value.bytes().all(|b| b.is_ascii_digit()))
+        {
+            return Err(Refusal::invalid(format!("the parameter `{name}` must be a whole number")));
         }
     }
     Ok(())
@@ -65,7 +67,8 @@ pub(super) fn check(interaction: &Interaction, parameters: &Parameters) -> Resul
         Interaction::HistoryInstance { .. }
         | Interaction::HistoryType { .. }
         | Interaction::HistorySystem => {
-            &["_at", "_count", "_elements", "_list", "_since", "_sort", "_summary", "_total"]
+            // HAPI pages a history by `_offset`.
+            &["_at", "_count", "_elements", "_list", "_offset", "_since", "_sort", "_summary", "_total"]
         }
         // HAPI repeats these in its links.
         Interaction::Page(_) => &["_elements", "_include", "_revinclude", "_summary"],
@@ -119,6 +122,10 @@ fn check_operation(scope: &OperationScope, name: &str, parameters: &Parameters) 
 
 fn only_for_base_pages(parameters: &Parameters) -> Result<(), Refusal> {
     for (name, _) in parameters.iter() {
+        // HAPI takes an offset for any search, past the pages it keeps.
+        if split_name(name).0 == "_offset" {
+            return Err(Refusal::unsupported(format!("the parameter `{}` is not supported", shown(name))));
+        }
         if matches!(split_name(name).0, "_getpages" | "_getpagesoffset" | "_pageId" | "_bundletype") {
             return Err(Refusal::invalid(format!("the parameter `{}` belongs to pages", shown(name))));
         }

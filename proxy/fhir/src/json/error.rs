@@ -27,7 +27,7 @@ pub enum ErrorKind {
     DuplicateKey,
     /// Nested deeper than [`super::MAX_DEPTH`].
     TooDeep,
-    /// A member name, or an object's number of members, over the limit.
+    /// A member name, an exponent, or an object's number of members, over the limit.
     TooLong,
 }
 
@@ -40,7 +40,7 @@ impl fmt::Display for Error {
             ErrorKind::Encoding => "not valid UTF-8 text",
             ErrorKind::DuplicateKey => "an object has two members of one name",
             ErrorKind::TooDeep => "nested too deeply",
-            ErrorKind::TooLong => "a member name or an object is too long",
+            ErrorKind::TooLong => "a member name, an exponent or an object is too long",
         };
         write!(f, "{what} (at byte {})", self.offset)
     }

@@ -14,6 +14,8 @@ pub use checker::Checker;
 const MAX_KEY: usize = 256;
 /// A string value a sink asked for is held up to this many bytes as written.
 pub const MAX_TEXT: usize = 8 * 1024;
+/// An exponent may have this many digits: `1e999999999` makes a server write a number of a gigabyte.
+const MAX_EXPONENT: u8 = 3;
 /// An object may have this many members when duplicates are looked for.
 const MAX_MEMBERS: usize = 1024;
 
@@ -76,7 +78,8 @@ enum Number {
     Fraction,
     E,
     ESign,
-    Exponent,
+    /// So many digits.
+    Exponent(u8),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -178,7 +181,7 @@ impl<S: Copy> Scanner<S> {
     /// [`ErrorKind::Truncated`] if it was not complete.
     pub fn finish(&self) -> Result<(), Error> {
         use Number::{Exponent, Fraction, Integer, Zero};
-        let number = matches!(self.mode, Mode::Number(Zero | Integer | Fraction | Exponent));
+        let number = matches!(self.mode, Mode::Number(Zero | Integer | Fraction | Exponent(_)));
         if (self.mode == Mode::Done || (number && self.stack.is_empty())) && self.utf8.is_complete() {
             Ok(())
         } else {
@@ -405,9 +408,11 @@ impl<S: Copy> Scanner<S> {
             (Dot | Fraction, b'0'..=b'9') => Fraction,
             (Zero | Integer | Fraction, b'e' | b'E') => E,
             (E, b'+' | b'-') => ESign,
-            (E | ESign | Exponent, b'0'..=b'9') => Exponent,
+            (E | ESign, b'0'..=b'9') => Exponent(1),
+            (Exponent(MAX_EXPONENT), b'0'..=b'9') => return Err(self.fault(ErrorKind::TooLong, *at)),
+            (Exponent(digits), b'0'..=b'9') => Exponent(digits + 1),
             // The byte after a complete number belongs to the structure around it.
-            (Zero | Integer | Fraction | Exponent, _) => {
+            (Zero | Integer | Fraction | Exponent(_), _) => {
                 self.ended();
                 return Ok(());
             }

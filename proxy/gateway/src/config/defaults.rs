@@ -28,7 +28,7 @@ pub const BODY_IDLE: Duration = Duration::from_secs(30);
 /// How long an unused connection to the server is kept; HAPI's Tomcat closes after 60 s.
 pub const KEEP_IDLE: Duration = Duration::from_secs(20);
 /// Unused connections to the server kept on each core.
-pub const MAX_IDLE: usize = 32;
+pub const MAX_IDLE: usize = 256;
 
 /// The largest request body.
 pub const REQUEST_BODY: u64 = 64 << 20;

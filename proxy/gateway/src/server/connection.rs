@@ -1,7 +1,9 @@
 //! One client connection: PROXY header, TLS, HTTP.
 
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -50,9 +52,22 @@ async fn http<S>(stream: S, peer: Peer, settings: &Settings, pipeline: Pipeline,
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = service_fn(move |request| pipeline.clone().answer(peer, request));
+    let spoke = Arc::new(AtomicBool::new(false));
+    let speaks = Arc::clone(&spoke);
+    let service = service_fn(move |request| {
+        speaks.store(true, Ordering::Relaxed);
+        pipeline.clone().answer(peer, request)
+    });
     let connection = settings.builder.serve_connection(TokioIo::new(stream), service);
-    if let Err(error) = watcher.watch(connection).await {
+    let mut connection = pin!(watcher.watch(connection));
+    // hyper's clock starts with the first bytes of a request: who sends none, or only the start of an HTTP/2
+    // preface, would stay for ever.
+    let ended = match timeout(settings.head_timeout, connection.as_mut()).await {
+        Ok(ended) => ended,
+        Err(_) if spoke.load(Ordering::Relaxed) => connection.await,
+        Err(_) => return tracing::debug!("nothing was asked in time"),
+    };
+    if let Err(error) = ended {
         tracing::debug!(%error, "connection ended");
     }
 }

@@ -19,7 +19,7 @@ use tokio::sync::watch;
 
 use crate::pipeline;
 use crate::state::Shared;
-pub use tls::TlsError;
+pub use tls::{TlsError, check as check_tls};
 
 /// A connection as the pipeline sees it.
 #[derive(Debug, Clone, Copy)]
@@ -72,6 +72,7 @@ impl Server {
             builder: builder(shared),
         });
         let mut address = shared.server.listen;
+        alone(address).map_err(|e| StartError::Listen(address, e))?;
         let mut cores = Vec::new();
         for core in 0..shared.server.workers.max(1) {
             let listener = listen(address).map_err(|e| StartError::Listen(address, e))?;
@@ -116,6 +117,17 @@ fn builder(shared: &Shared) -> Builder<TokioExecutor> {
         .keep_alive_interval(crate::config::defaults::CLIENT_IDLE)
         .keep_alive_timeout(shared.limits.client_head.0);
     builder
+}
+
+/// The cores share their address; another process, a second Fireguard for instance, would share it as well and
+/// take half of the connections. So whether anybody listens is asked without sharing first.
+fn alone(address: SocketAddr) -> io::Result<()> {
+    if address.port() == 0 {
+        return Ok(());
+    }
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())
 }
 
 /// A listener of its own for each core; the kernel spreads new connections over them.

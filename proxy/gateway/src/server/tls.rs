@@ -24,6 +24,14 @@ pub enum TlsError {
     Pair(#[from] rustls::Error),
 }
 
+/// Whether TLS can be served with this certificate and key.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn check(tls: &Tls) -> Result<(), TlsError> {
+    acceptor(tls).map(drop)
+}
+
 /// The acceptor for this certificate.
 pub(super) fn acceptor(tls: &Tls) -> Result<TlsAcceptor, TlsError> {
     let chain: Vec<_> = CertificateDer::pem_slice_iter(&tls.certificate)

@@ -2,14 +2,18 @@
 //!
 //! Forms are read, merged with the URL's parameters and written anew. JSON streams through while a scanner
 //! checks it: what HAPI and others would read differently (duplicate members) or choke on (depth) never
-//! arrives whole, and a body that breaks off stores nothing.
+//! arrives whole, and a body that breaks off stores nothing. Entries of a batch or transaction are parsed and
+//! judged like requests of their own.
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
-use fireguard_fhir::interaction::BodyKind;
+use fireguard_fhir::base::Base;
+use fireguard_fhir::bundle::requests::Requests;
+use fireguard_fhir::interaction::{BodyKind, Interaction, Refusal};
 use fireguard_fhir::json::scan::Checker;
 use fireguard_fhir::json::{Error, ErrorKind};
 use fireguard_fhir::outcome::IssueCode;
@@ -18,22 +22,25 @@ use http::{HeaderMap, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
+use tokio::time::timeout;
 
 use crate::config::defaults;
 use crate::exchange::{Asked, Exchange, Ready, Upload, Watch};
 use crate::failure::Failure;
 use crate::stage::{Answer, Next, Stage};
-use crate::state::Shared;
+use crate::state::{Route, Shared};
 
 /// The stage. Answers 400 for a body that is not JSON, 413 for one over the limit, 415 for an encoded one.
 pub struct MakeBody {
     limit: u64,
+    /// How long a form may take to arrive.
+    patience: Duration,
 }
 
 impl MakeBody {
     /// With the limits of the configuration.
     pub fn new(shared: &Shared) -> Self {
-        Self { limit: shared.limits.request_body.0 }
+        Self { limit: shared.limits.request_body.0, patience: shared.limits.body_idle.0 }
     }
 }
 
@@ -44,16 +51,28 @@ impl Stage<Asked> for MakeBody {
         let Exchange { id, client, route, base, mut request, headers, body, facts } = asked;
         let watch = Watch::default();
         let outgoing = match &request.body {
-            BodyKind::None if body.size_hint().lower() > 0 => {
+            BodyKind::None if !body.is_end_stream() => {
                 let message = "this interaction has no body";
                 return Err(Failure::client(StatusCode::BAD_REQUEST, IssueCode::Invalid, message));
             }
             BodyKind::None => Outgoing::Whole(Bytes::new()),
             kind => {
                 refuse_encoded(&headers)?;
-                let json = matches!(kind, BodyKind::FhirJson | BodyKind::JsonPatch);
+                let inspect = match kind {
+                    BodyKind::FhirJson if matches!(request.interaction, Interaction::Bundle { .. }) => {
+                        let entries = Entries {
+                            requests: Requests::default(),
+                            route: Arc::clone(&route),
+                            base: base.clone(),
+                        };
+                        Inspect::Entries(Box::new(entries))
+                    }
+                    BodyKind::FhirJson | BodyKind::JsonPatch => Inspect::Json(Checker::default()),
+                    _ => Inspect::Nothing,
+                };
                 if matches!(kind, BodyKind::Form) {
-                    let form = Limited::new(body, defaults::FORM_BODY as usize).collect().await;
+                    let form = Limited::new(body, defaults::FORM_BODY as usize).collect();
+                    let form = timeout(self.patience, form).await.map_err(|_| too_slow())?;
                     request = request.with_form(&form.map_err(not_read)?.to_bytes())?;
                     // Gate 1 has seen the parameters of the URL only.
                     route.surface.judge(&request)?;
@@ -61,10 +80,9 @@ impl Stage<Asked> for MakeBody {
                 } else if body.size_hint().lower() > self.limit {
                     return Err(too_long());
                 } else {
-                    let checker = json.then(Checker::default);
                     watch.streams();
                     let watch = watch.clone();
-                    let checked = Checked { body, checker, left: self.limit, watch, done: false };
+                    let checked = Checked { body, inspect, left: self.limit, watch, done: false };
                     Outgoing::Stream(checked.boxed_unsync())
                 }
             }
@@ -77,10 +95,54 @@ impl Stage<Asked> for MakeBody {
 /// A request body that is checked on its way.
 struct Checked {
     body: Incoming,
-    checker: Option<Checker>,
+    inspect: Inspect,
     left: u64,
     watch: Watch,
     done: bool,
+}
+
+/// What is looked at while a body passes.
+enum Inspect {
+    /// Somebody's file.
+    Nothing,
+    /// Whether it is sound JSON.
+    Json(Checker),
+    /// That, and what each entry of a Bundle asks for.
+    Entries(Box<Entries>),
+}
+
+/// The entries of a batch or transaction: each is judged like a request of its own.
+struct Entries {
+    requests: Requests,
+    route: Arc<Route>,
+    base: Base,
+}
+
+impl Inspect {
+    fn finish(&self) -> Result<(), Error> {
+        match self {
+            Self::Nothing => Ok(()),
+            Self::Json(checker) => checker.finish(),
+            Self::Entries(entries) => entries.requests.finish(),
+        }
+    }
+}
+
+impl Entries {
+    fn feed(&mut self, data: &[u8]) -> Result<(), Failure> {
+        for entry in self.requests.feed(data).map_err(not_json)? {
+            let url = entry.url();
+            let request = entry.parse(self.base.strip(url).unwrap_or(url)).and_then(|request| {
+                self.route.surface.judge(&request)?;
+                Ok(request)
+            });
+            if let Err(refusal) = request {
+                let message = format!("an entry of the Bundle is refused: {}", refusal.message);
+                return Err(Refusal { message, ..refusal }.into());
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The body was broken off here; the reason went another way.
@@ -91,7 +153,11 @@ struct Refused;
 impl Checked {
     fn check(&mut self, data: &[u8]) -> Result<(), Failure> {
         self.left = self.left.checked_sub(data.len() as u64).ok_or_else(too_long)?;
-        self.checker.as_mut().map_or(Ok(()), |checker| checker.feed(data)).map_err(not_json)
+        match &mut self.inspect {
+            Inspect::Nothing => Ok(()),
+            Inspect::Json(checker) => checker.feed(data).map_err(not_json),
+            Inspect::Entries(entries) => entries.feed(data),
+        }
     }
 
     fn refuse(&mut self, failure: Failure) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
@@ -133,7 +199,7 @@ impl Body for Checked {
                 }
                 None => {
                     this.done = true;
-                    return match this.checker.take().map_or(Ok(()), Checker::finish) {
+                    return match this.inspect.finish() {
                         Ok(()) => {
                             this.watch.ended();
                             Poll::Ready(None)
@@ -165,6 +231,12 @@ fn refuse_encoded(headers: &HeaderMap) -> Result<(), Failure> {
         )),
         _ => Ok(()),
     }
+}
+
+/// The client stopped in the middle.
+pub(super) fn too_slow() -> Failure {
+    let message = "the request body did not arrive in time";
+    Failure::client(StatusCode::REQUEST_TIMEOUT, IssueCode::Timeout, message)
 }
 
 fn not_read(error: BodyError) -> Failure {

@@ -89,8 +89,7 @@ impl<U: Upstream> Forward<U> {
             match watch.progress() {
                 now if now != progress => progress = now,
                 Some(_) => {
-                    let message = "the request body did not arrive in time";
-                    return Err(Failure::client(StatusCode::REQUEST_TIMEOUT, IssueCode::Timeout, message));
+                    return Err(super::body::too_slow());
                 }
                 None => {
                     let message = "the FHIR server did not answer in time";

@@ -8,6 +8,7 @@ use fireguard_fhir::urls::{Rewrite as Rule, Scope, UrlRewriter};
 use http::Response;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
+use super::vet::RawContent;
 use crate::exchange::Ready;
 use crate::failure::Failure;
 use crate::stage::{Answer, Next, Stage};
@@ -31,7 +32,9 @@ impl Stage<Ready> for Rewrite {
             rewrite_header(&mut parts.headers, &name, |value| location(&rule, value));
         }
         rewrite_header(&mut parts.headers, &header::LINK, |value| links(&rule, value));
-        let json = parts.headers.get(header::CONTENT_TYPE).is_some_and(|t| t.as_bytes().ends_with(b"utf-8"));
+        // What else has a type is JSON, or it would not have passed `vet`.
+        let json = parts.headers.contains_key(header::CONTENT_TYPE)
+            && parts.extensions.get::<RawContent>().is_none();
         if !json || head_only {
             return Ok(Response::from_parts(parts, body));
         }

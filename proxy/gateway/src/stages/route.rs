@@ -40,7 +40,12 @@ impl Route {
                     Some(host) => host.as_str(),
                     None => authority(&entered.parts)?,
                 };
-                format!("{}://{host}{prefix}", entered.origin.scheme.as_deref().unwrap_or("http"))
+                let origin = format!("{}://{host}", entered.origin.scheme.as_deref().unwrap_or("http"));
+                // The client names a host, not a path below it.
+                if !Base::parse(&origin).is_ok_and(|base| base.path().is_empty()) || host.ends_with('/') {
+                    return Err(bad_host());
+                }
+                format!("{origin}{prefix}")
             }
         };
         Base::parse(&text).map_err(|_| bad_host())

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use fireguard_fhir::outcome::IssueCode;
+use fireguard_traffic::body::{Body, empty};
 use fireguard_traffic::hygiene;
 use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
 use http_body::Body as _;
+use http_body_util::BodyExt;
 
 use crate::exchange::Ready;
 use crate::failure::{Failure, Source};
@@ -36,19 +38,39 @@ impl Stage<Ready> for Vet {
         parts.headers = hygiene::answer_headers(&parts.headers);
         // HAPI leaves the reason phrase out, and hyper would keep it so.
         parts.extensions.clear();
-        let empty = body.is_end_stream() || media_type.is_none();
-        if json {
-            parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
-        } else if raw && status.is_success() {
-            // Somebody's file must never run as a page of ours.
+        if raw && status.is_success() {
+            // Somebody's file: it passes as it is, whatever it is, and must never run as a page of ours.
             let disposition = HeaderValue::from_static("attachment");
             parts.headers.entry(header::CONTENT_DISPOSITION).or_insert(disposition);
-        } else if !empty {
+            parts.extensions.insert(RawContent);
+        } else if json {
+            parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
+        } else if media_type.is_none() {
+            // No body has no type, and the other way round.
+            return match is_empty(body).await {
+                true => Ok(Response::from_parts(parts, empty())),
+                false => Err(not_json(status, "no media type")),
+            };
+        } else if !body.is_end_stream() {
             return Err(not_json(status, media_type.as_deref().unwrap_or_default()));
         }
         Ok(Response::from_parts(parts, body))
     }
 }
+
+/// Whether a body ends without a byte.
+async fn is_empty(mut body: Body) -> bool {
+    while let Some(frame) = body.frame().await {
+        if !frame.is_ok_and(|frame| frame.data_ref().is_none_or(|data| data.is_empty())) {
+            return false;
+        }
+    }
+    true
+}
+
+/// Marks an answer that is the content of a Binary and not a resource.
+#[derive(Clone, Copy)]
+pub struct RawContent;
 
 /// Type and subtype, lower case.
 fn media_type(headers: &http::HeaderMap) -> Option<String> {

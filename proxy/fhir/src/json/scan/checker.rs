@@ -26,7 +26,7 @@ impl Checker {
     ///
     /// # Errors
     /// It was not complete.
-    pub fn finish(self) -> Result<(), Error> {
+    pub fn finish(&self) -> Result<(), Error> {
         self.0.finish()
     }
 }

@@ -19,7 +19,8 @@ pub(super) struct BundleAnswer {
     splitter: Splitter,
     /// Taken at the end.
     joiner: Option<Joiner>,
-    base: String,
+    /// What the client uses, and what the server may have built its links from: the same, or its own.
+    base: Base,
     upstream: Base,
     /// What the client asked for, in its own words; it takes the place of the server's.
     self_url: Option<String>,
@@ -30,12 +31,12 @@ pub(super) struct BundleAnswer {
 impl BundleAnswer {
     pub(super) fn new(
         chain: Chain,
-        base: String,
+        base: Base,
         upstream: Base,
         self_url: Option<String>,
         limit: usize,
     ) -> Self {
-        let joiner = Some(Joiner::new(base.clone()));
+        let joiner = Some(Joiner::new(base.to_string()));
         let splitter = Splitter::new(limit);
         Self { chain, splitter, joiner, base, upstream, self_url, batch: Vec::new(), batch_bytes: 0 }
     }
@@ -103,18 +104,25 @@ impl Transform for BundleAnswer {
 fn link(
     relation: &str,
     url: &str,
-    base: &str,
+    base: &Base,
     upstream: &Base,
     self_url: Option<&str>,
 ) -> Result<Option<String>, Failure> {
     match relation {
         "self" => Ok(self_url.map(str::to_owned)),
         "next" | "previous" | "prev" | "first" | "last" => {
-            let page = upstream.strip(url).and_then(|rest| {
+            // HAPI builds links from the host it is asked by, or, set up so, from what we forward.
+            let page = upstream.strip(url).or_else(|| base.strip(url)).and_then(|rest| {
                 let (path, query) = rest.split_once('?')?;
                 let request =
                     interaction::parse(&Head { method: "GET", path, query: Some(query), ..Head::default() });
-                request.ok().filter(|r| matches!(r.interaction, Interaction::Page(_)))
+                // HAPI's token for a search; for a history the client's own question with an offset.
+                request.ok().filter(|r| match r.interaction {
+                    Interaction::HistoryInstance { .. }
+                    | Interaction::HistoryType { .. }
+                    | Interaction::HistorySystem => true,
+                    _ => matches!(r.interaction, Interaction::Page(_)),
+                })
             });
             // Without its link a page would look like the last one.
             let page = page.ok_or_else(|| {

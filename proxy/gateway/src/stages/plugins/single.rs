@@ -43,12 +43,9 @@ impl Transform for SingleAnswer {
             Some(resource) => out.extend_from_slice(&resource),
             None => {
                 let message = "there is no such resource";
-                return Err(Failure::new(
-                    Source::Plugin,
-                    StatusCode::NOT_FOUND,
-                    IssueCode::NotFound,
-                    message,
-                ));
+                let failure =
+                    Failure::new(Source::Plugin, StatusCode::NOT_FOUND, IssueCode::NotFound, message);
+                return Err(failure.detail("a plugin dropped the resource"));
             }
         }
         Ok(())
