@@ -9,6 +9,9 @@
 //! - Dates move by an offset of the *patient*, in every resource alike. Without one patient they are
 //!   redacted.
 //! - A value that is no date where one is due goes, instead of staying in clear.
+//! - Where `redact` would leave a year, an age or part of a postal code, but the url of the extension around
+//!   it goes, they go too: what an extension means is its url.
+//! - An `instant` is never cut to its year, which is no instant.
 
 #![forbid(unsafe_code)]
 

@@ -1,5 +1,4 @@
 //! What happens to resources, case by case.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
 mod common;
 
@@ -81,6 +80,28 @@ fn changes_only_what_rules_name() {
         assert_eq!(output, expected, "{list:?}");
         // What was learnt from the first must not change the second.
         assert_eq!(run(&mut engine, &TestHost::new(), resource), expected, "{list:?}");
+    }
+}
+
+#[test]
+fn nothing_is_left_of_an_extension_without_url() {
+    let parameters = json!({"enablePartialDatesForRedact": true});
+    let resource = r#"{"resourceType":"Patient","extension":[{"url":"u","valuePeriod":{"start":"2020-01-01"}}],"birthDate":"1990-01-01"}"#;
+    for (list, expected) in [
+        (&[("nodesByType('Extension')", "redact"), ("Patient", "redact")][..], json!({"birthDate": "1990"})),
+        (
+            &[("nodesByType('Extension').url", "keep"), ("Patient", "redact")],
+            json!({"birthDate": "1990", "extension": [{"url": "u", "valuePeriod": {"start": "2020"}}]}),
+        ),
+        (
+            &[("nodesByType('Period').start", "keep"), ("Patient", "redact")],
+            json!({"birthDate": "1990", "extension": [{"valuePeriod": {"start": "2020-01-01"}}]}),
+        ),
+    ] {
+        let mut engine = load(&rules(list, parameters.clone())).unwrap();
+        let mut output: Value = serde_json::from_str(&run(&mut engine, &TestHost::new(), resource)).unwrap();
+        output.as_object_mut().unwrap().retain(|name, _| !matches!(name.as_str(), "meta" | "resourceType"));
+        assert_eq!(output, expected, "{list:?}");
     }
 }
 
@@ -176,6 +197,11 @@ fn a_rule_can_cover_nested_resources_as_a_whole() {
         r#"{{"resourceType":"Bundle","entry":[{{"resource":{{"resourceType":"Observation"}}}}],"meta":{{"security":[{REDACTED}]}}}}"#
     );
     assert_eq!(run(&mut engine, &TestHost::new(), resource), expected);
+    // A resource that is covered still selects those inside it by its own rules.
+    let mut inner =
+        load(&rules(&[("Bundle.entry.resource", "keep"), ("Resource", "redact")], json!({}))).unwrap();
+    let resource = r#"{"resourceType":"Bundle","entry":[{"resource":{"resourceType":"Bundle","type":"collection","entry":[{"resource":{"resourceType":"Basic","id":"1"}}]}}]}"#;
+    assert_eq!(run(&mut inner, &TestHost::new(), resource), resource);
     let alone = r#"{"resourceType":"Observation","code":{"text":"A"},"status":"final"}"#;
     assert_eq!(run(&mut engine, &TestHost::new(), alone), alone);
 }

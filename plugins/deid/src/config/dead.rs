@@ -16,14 +16,14 @@ use crate::rules::{Rules, Scope, Selection};
 pub(super) fn find(rules: &Rules) -> Vec<(usize, Vec<usize>)> {
     let mut search = Search::new(rules, true);
     search.run();
-    let dead: Vec<_> = (0..rules.list.len()).filter(|rule| !search.alive[*rule]).collect();
-    if dead.is_empty() {
+    if search.alive.iter().all(|alive| *alive) {
         return Vec::new();
     }
-    // Only for the messages: who covers them.
+    // What hurry left out decides now, and says who covers the dead ones.
     let mut search = Search::new(rules, false);
     search.run();
-    dead.into_iter().map(|rule| (rule, search.covering(rules, rule))).collect()
+    let dead = (0..rules.list.len()).filter(|rule| !search.alive[*rule]);
+    dead.map(|rule| (rule, search.covering(rules, rule))).collect()
 }
 
 struct Search {
@@ -31,7 +31,7 @@ struct Search {
     alive: Vec<bool>,
     /// All rules before this one are alive.
     settled: usize,
-    /// Leave out what cannot show that another rule is alive.
+    /// Leave out what will hardly show that another rule is alive.
     hurry: bool,
     seen: HashSet<u32, FxBuildHasher>,
     types: Vec<ResourceType>,
@@ -46,7 +46,12 @@ impl Search {
             Scope::Type(ty) => Some(ty),
             Scope::Any => None,
         });
-        let nested = |rule: &usize| matches!(rules.list[*rule].selection, Selection::Nested(_));
+        // The first for each type.
+        let nested = |rule: &usize| {
+            let selection = &rules.list[*rule].selection;
+            matches!(selection, Selection::Nested(_))
+                && rules.list[..*rule].iter().all(|other| other.selection != *selection)
+        };
         Self {
             matcher: Matcher::new(rules.clone()),
             alive: vec![false; count],
@@ -93,7 +98,7 @@ impl Search {
                 }
                 continue;
             };
-            // Below a rule only earlier ones can come first.
+            // Below a rule only earlier ones come first; or one that selects a nested resource, which is rare.
             let nothing_new = step.rule.is_some_and(|rule| rule as usize <= self.settled);
             if !(self.hurry && nothing_new) && self.seen.insert(next) {
                 open.push_back(next);

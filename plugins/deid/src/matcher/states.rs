@@ -38,8 +38,11 @@ struct State {
     positions: Vec<Position>,
     /// The first rule that covers this node.
     rule: Option<RuleId>,
-    /// A rule of the resource outside covers this nested resource: its own rules find nothing left.
+    /// A rule of the resource outside covers this nested resource: its own rules find nothing left, except
+    /// resources inside it.
     closed: bool,
+    /// In an extension whose url goes: a year or the like that `redact` would leave is then left of nothing.
+    hollow: bool,
     own_types: Option<u16>,
     place: Place,
 }
@@ -218,9 +221,10 @@ impl Matcher {
         };
         self.number(State {
             ty: TypeId::of_resource(ty),
-            positions: if closed_by.is_some() { Vec::new() } else { vec![roots.path] },
+            positions: vec![roots.path],
             rule: closed_by.or_else(|| self.tries.rule(roots.path)),
             closed: closed_by.is_some(),
+            hollow: false,
             own_types: roots.own_types,
             place: Place::Resource,
         })
@@ -241,7 +245,7 @@ impl Matcher {
             Some(name) => (name, true),
             None => (name, false),
         };
-        let (parent, place) = (state.ty, state.place);
+        let (parent, place, hollow) = (state.ty, state.place, state.hollow);
         let element = parent.element(element_name.as_bytes())?;
         if sibling && !element.ty.is_primitive() {
             return None;
@@ -257,6 +261,7 @@ impl Matcher {
             Action::Sibling(self.number(next))
         } else if element.ty.is_primitive() {
             Action::Leaf(match self.leaf(parent, &element, rule) {
+                Leaf::Year | Leaf::Age | Leaf::ZipCode if hollow => Leaf::Drop,
                 Leaf::Keep if place == Place::Security && name == "code" => Leaf::KeepLabel,
                 leaf => leaf,
             })
@@ -286,21 +291,33 @@ impl Matcher {
             (Place::Meta, "security") => Place::Security,
             _ => Place::Elsewhere,
         };
-        let mut positions = Vec::new();
-        if !state.closed {
-            let name = element.definition_name;
-            positions.extend(state.positions.iter().filter_map(|at| self.tries.child(*at, name)));
-            if !element.ty.is_resource() {
-                positions.extend(self.tries.of_type(element.ty.name(), state.own_types));
-            }
+        let name = element.definition_name;
+        let mut positions: Vec<_> =
+            state.positions.iter().filter_map(|at| self.tries.child(*at, name)).collect();
+        if !element.ty.is_resource() {
+            positions.extend(self.tries.of_type(element.ty.name(), state.own_types));
         }
         let selecting: Vec<_> = positions.iter().filter_map(|at| self.tries.rule(*at)).collect();
         let patient = positions.iter().any(|at| self.tries.is_patient(*at));
         positions.retain(|at| self.tries.goes_on(*at));
-        let rule = first(state.rule, selecting.iter().copied().min());
+        let selected_by = selecting.iter().copied().min().filter(|_| !state.closed);
+        let rule = first(state.rule, selected_by);
         let own_types = state.own_types;
-        let state = State { ty: element.ty, positions, rule, closed: state.closed, own_types, place };
+        let (closed, hollow) = (state.closed, state.hollow);
+        let mut state = State { ty: element.ty, positions, rule, closed, hollow, own_types, place };
+        state.hollow |= self.loses_url(&state);
         Below { state, selecting, patient }
+    }
+
+    /// Whether a node is an extension whose url is redacted.
+    fn loses_url(&self, state: &State) -> bool {
+        if state.ty.name() != "Extension" {
+            return false;
+        }
+        let url = state.positions.iter().filter_map(|at| self.tries.child(*at, "url"));
+        let selected_by = url.filter_map(|at| self.tries.rule(at)).min().filter(|_| !state.closed);
+        let rule = first(state.rule, selected_by);
+        rule.is_some_and(|rule| self.rules.list[rule as usize].method == Method::Redact)
     }
 
     fn leaf(&self, parent: TypeId, element: &Element, rule: Option<RuleId>) -> Leaf {

@@ -1,4 +1,10 @@
 //! What the tests share.
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests; no file calls all of them"
+)]
 
 use fireguard_deid::{Engine, config};
 use fireguard_sdk::{File, Host, Problem, Verdict};
@@ -27,7 +33,6 @@ pub(crate) fn applied(verdict: &Verdict, resource: &[u8]) -> Vec<u8> {
 }
 
 /// A configuration of these rules.
-#[allow(dead_code, reason = "not every test file calls it")]
 pub(crate) fn rules(rules: &[(&str, &str)], parameters: Value) -> String {
     let rules: Vec<_> =
         rules.iter().map(|(path, method)| serde_json::json!({"path": path, "method": method})).collect();
