@@ -158,3 +158,12 @@ async fn a_large_answer_streams_whole() {
         assert!(reply.whole && reply.status == 200 && reply.body == whole.as_bytes());
     }
 }
+
+/// A body without a media type is not shown: nobody can tell what it is.
+#[tokio::test]
+async fn a_body_without_a_media_type_is_not_passed_on() {
+    let rig = Rig::start().await;
+    rig.standin.next("GET", TARGET, [Answer::status(200).body(MARKER)]);
+    let reply = rig.get(TARGET).await;
+    assert!(!reply.text().contains(MARKER), "{reply:?}");
+}

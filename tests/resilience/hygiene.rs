@@ -175,6 +175,8 @@ async fn an_odd_host_is_refused() {
     let rig = Rig::start().await;
     rig.standin.always("*", "/fhir/*", Answer::json(200, BODY));
     for host in [
+        "evil.example/path",
+        "evil.example/",
         "evil.example/path?x=",
         "evil.example?",
         "evil.example#",

@@ -61,3 +61,19 @@ async fn a_client_that_leaves_ends_its_read() {
         rig.standin.received(|r| r.iter().any(|r| r.path() == "/fhir/Patient/1" && r.abandoned)).await;
     assert!(abandoned, "the server still works for nobody");
 }
+
+#[tokio::test]
+async fn a_client_that_says_nothing_is_let_go() {
+    let rig = Rig::limited("client_head = \"300ms\"").await;
+    assert_eq!(answer_to(&rig, "").await, "");
+    assert_eq!(answer_to(&rig, "PRI * HTTP/2").await, "");
+}
+
+#[tokio::test]
+async fn a_client_that_stops_in_a_form_is_let_go() {
+    let rig = Rig::limited("client_head = \"300ms\"\nanswer_head = \"300ms\"\nbody_idle = \"300ms\"").await;
+    let form = head("POST", "/fhir/Patient/_search", "application/x-www-form-urlencoded");
+    let answer = answer_to(&rig, &(form + "name=")).await;
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+    assert!(rig.arrived().is_empty());
+}

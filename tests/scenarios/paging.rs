@@ -75,3 +75,24 @@ async fn store(world: &World, id: &str) {
     let answer = post.body(bundle("transaction", entries).to_string()).send().await.unwrap();
     assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
 }
+
+/// HAPI pages a history by `_offset`, not by a token.
+#[tokio::test]
+async fn a_history_has_pages_too() {
+    let world = World::start().await;
+    let base = world.base();
+    for number in 0..ENTRIES {
+        let body = observation("paged-history", "Patient/paged-history", &number.to_string());
+        let patient = patient("paged-history", &format!("Version {number}"));
+        for (path, body) in [("Patient/paged-history", patient), ("Observation/paged-history", body)] {
+            let put =
+                world.client.put(format!("{base}/{path}")).header("Content-Type", "application/fhir+json");
+            let answer = put.body(body.to_string()).send().await.unwrap();
+            assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
+        }
+    }
+    let first = format!("{base}/Observation/paged-history/_history?_count=5");
+    let pages = follow(&world, &base, &first).await;
+    let entries = pages.iter().map(|page| page["entry"].as_array().map_or(0, Vec::len));
+    assert_eq!(entries.sum::<usize>(), ENTRIES);
+}

@@ -300,3 +300,20 @@ on_failure = "refuse"
 files = { rules = "{policies}/deid/research.json" }
 grants.pseudonym = { key = "file:{key}", project = "scenarios" }
 "#;
+
+/// More versions than HAPI puts on one page.
+#[tokio::test]
+async fn a_long_history_can_be_paged() {
+    let Some(config) = config("long-history") else { return };
+    let world = World::with(&config).await;
+    for number in 0..25 {
+        let body =
+            json!({"resourceType": "Patient", "id": "zq-long", "birthDate": format!("19{:02}", number + 10)});
+        let put = world.client.put(format!("{}/Patient/zq-long", world.hapi.base_url()));
+        let put = put.header("Content-Type", "application/fhir+json").body(body.to_string());
+        assert!(put.send().await.unwrap().status().is_success());
+    }
+    let base = format!("{}/research", world.gateway.url());
+    let pages = pages(&world, &format!("{base}/Patient/zq-long/_history"), &base).await;
+    assert_eq!(resources(&pages, "Patient").len(), 25);
+}

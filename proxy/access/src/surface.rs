@@ -98,7 +98,17 @@ impl Surface {
     fn judge_parameters(&self, interaction: &Interaction, parameters: &Parameters) -> Result<(), Refusal> {
         let Some(list) = &self.search_parameters else { return Ok(()) };
         let resource_type = interaction.resource_type();
+        let history = matches!(
+            interaction,
+            Interaction::HistoryInstance { .. }
+                | Interaction::HistoryType { .. }
+                | Interaction::HistorySystem
+        );
         for (name, _) in parameters.iter() {
+            // They page through a history and select nothing.
+            if history && matches!(name, "_count" | "_offset") {
+                continue;
+            }
             let with = |resource_type| list.contains(&Allowed { resource_type, name: name.to_owned() });
             if !(with(None) || with(resource_type)) {
                 let known = resource_type.is_some_and(|t| search_parameter(t, name).is_some());

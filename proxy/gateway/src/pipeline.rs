@@ -63,19 +63,22 @@ impl Pipeline {
     ///
     /// # Errors
     /// None; the type is hyper's wish.
-    pub async fn answer(
+    pub fn answer(
         mut self,
         peer: Peer,
         request: Request<Incoming>,
-    ) -> Result<Response<Body>, Infallible> {
+    ) -> impl Future<Output = Result<Response<Body>, Infallible>> + Send {
         let rescue = rescue::Rescue::of(&request);
         let (parts, body) = request.into_parts();
         let facts = Arc::new(Facts::new(rescue.id().to_owned(), parts.method.clone()));
         let arrived = Arrived { id: rescue.id().to_owned(), peer, parts, body, facts };
-        let answer = match self.stack.ready().await {
-            Ok(stack) => stack.call(arrived).await,
-            Err(failure) => Err(failure),
-        };
-        Ok(rescue.answer(answer))
+        // What is above has run before the first poll: an exchange is noted even if its connection ends first.
+        async move {
+            let answer = match self.stack.ready().await {
+                Ok(stack) => stack.call(arrived).await,
+                Err(failure) => Err(failure),
+            };
+            Ok(rescue.answer(answer))
+        }
     }
 }
