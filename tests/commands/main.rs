@@ -1,4 +1,5 @@
 //! The commands of the binary, as a person uses them.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
