@@ -38,10 +38,12 @@ async fn what_was_cut_short_stores_nothing_and_what_was_whole_is_stored_once() {
             let whole = matches!(leaves, BeforeAnswer | MidAnswer);
             let stored = count(&world, &mark).await;
             let place = format!("{leaves:?}, chunked: {chunked}: {line}");
-            assert_eq!(stored, if whole { PATIENTS } else { 0 }, "{place}");
-            let upstream_status = line["upstream_status"].as_u64().unwrap();
-            assert_eq!(upstream_status == 200, whole, "{place}");
-            assert_eq!((&line["route"], &line["interaction"]), (&"fhir".into(), &"batch".into()), "{place}");
+            // Who sends and leaves at once may be gone before Fireguard has read it: then nothing was begun. All
+            // or nothing, and the log says which.
+            let begun = line["upstream_status"] == 200;
+            assert_eq!(stored, if begun { PATIENTS } else { 0 }, "{place}");
+            assert!(begun || leaves != MidAnswer, "{place}");
+            assert!(whole || !begun, "{place}");
         }
     }
     // The connections to HAPI that were cut are not used again.

@@ -107,9 +107,6 @@ fn builder(shared: &Shared) -> Builder<TokioExecutor> {
     builder
         .http1()
         .timer(TokioTimer::new())
-        // A client that has sent its request whole and closes its side has asked all the same: HAPI would not
-        // stop either. One that is gone is noticed when the answer is written.
-        .half_close(true)
         .header_read_timeout(shared.limits.client_head.0)
         .max_buf_size((head_bytes as usize).max(8 << 10));
     builder
