@@ -8,6 +8,7 @@
 //! - Keys are the host's. Hashes are the same under the same key.
 //! - Dates move by an offset of the *patient*, in every resource alike. Without one patient they are
 //!   redacted.
+//! - An age over 89 goes by calendar years: counted to the day, dates would vanish on the birthday.
 //! - A value that is no date where one is due goes, instead of staying in clear.
 //! - Where `redact` would leave a year, an age or part of a postal code, but the url of the extension around
 //!   it goes, they go too: what an extension means is its url.

@@ -34,13 +34,13 @@ impl<'t> FhirDate<'t> {
         (whole && day.is_valid()).then_some(Self { day, exact: bytes.len() > 7, time })
     }
 
-    /// The year alone; none when an age of more than 89 years today follows from the date.
+    /// The year alone; none when it tells an age that reaches 90 this year, or did.
     pub(crate) fn year(&self, today: Day) -> Option<String> {
         (!self.is_over_89(today)).then(|| format!("{:04}", self.day.year))
     }
 
-    /// Whether it may move: it has a day, does not tell an age of more than 89 years today, and stays among
-    /// the years that FHIR can write, even ten years off.
+    /// Whether it may move: it has a day, tells no age that reaches 90 this year, and stays among the years
+    /// that FHIR can write, even ten years off.
     pub(crate) fn is_movable(&self, today: Day) -> bool {
         self.exact && !self.is_over_89(today) && (11..=9988).contains(&self.day.year)
     }
@@ -59,9 +59,10 @@ impl<'t> FhirDate<'t> {
         out.extend_from_slice(zone);
     }
 
+    /// By years alone: a date that vanished on the birthday itself would tell that day to whoever asks every
+    /// day.
     fn is_over_89(&self, today: Day) -> bool {
-        let before_birthday = (today.month, today.day) < (self.day.month, self.day.day);
-        today.year - self.day.year - i32::from(before_birthday) > 89
+        today.year - self.day.year > 89
     }
 }
 
@@ -186,8 +187,8 @@ mod tests {
             ("9988-12-31", 9_999, None),
             ("2020", 1, None),
             ("2020-02", 1, None),
-            ("1936-11-21", 1, None),
-            ("1936-11-22", 1, Some("1936-11-23")),
+            ("1936-12-31", 1, None),
+            ("1937-01-01", 1, Some("1937-01-02")),
         ] {
             assert_eq!(shifted(text, days).as_deref(), expected, "{text}");
         }
@@ -200,12 +201,26 @@ mod tests {
             ("1984-03", Some("1984")),
             ("1984", Some("1984")),
             ("1937", Some("1937")),
+            ("1937-01-01", Some("1937")),
             ("1936", None),
-            ("1936-11", None),
-            ("1936-12", Some("1936")),
+            ("1936-12", None),
+            ("1936-12-31T23:59:59Z", None),
             ("2021-02-03T04:05:06Z", Some("2021")),
         ] {
             assert_eq!(FhirDate::parse(text).unwrap().year(TODAY).as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn nothing_vanishes_but_at_new_year() {
+        let on = |year, month, day| Day { year, month, day };
+        for (today, visible) in [(on(2025, 12, 31), true), (on(2026, 1, 1), false), (on(2026, 12, 31), false)]
+        {
+            for text in ["1936", "1936-06", "1936-01-01", "1936-06-15", "1936-12-31"] {
+                let date = FhirDate::parse(text).unwrap();
+                assert_eq!(date.year(today).is_some(), visible, "{text} on {today:?}");
+                assert_eq!(date.is_movable(today), visible && text.len() == 10, "{text} on {today:?}");
+            }
         }
     }
 
