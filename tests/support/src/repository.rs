@@ -3,9 +3,19 @@
 use std::path::{Path, PathBuf};
 
 /// The root of the repository.
+///
+/// Cargo says at run time which package it runs. What it said at compile time is the second choice: it does not
+/// build again when a checkout is moved, or when two share their build output.
 pub fn root() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.ancestors().nth(2).unwrap_or(here).to_path_buf()
+    let running = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let found =
+        running.as_deref().into_iter().flat_map(Path::ancestors).find(|folder| holds_this_file(folder));
+    let compiled = Path::new(env!("CARGO_MANIFEST_DIR"));
+    found.or_else(|| compiled.ancestors().nth(2)).unwrap_or(compiled).to_path_buf()
+}
+
+fn holds_this_file(folder: &Path) -> bool {
+    folder.join("tests/support/src/repository.rs").is_file()
 }
 
 /// The folder for everything that is built: `CARGO_TARGET_DIR`, otherwise `target/` of the repository.
