@@ -37,12 +37,12 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
-    /// Build everything that tests need and run them all: this is what CI runs.
+    /// Build everything that tests need and run them all.
     Test {
         /// Run only the tests whose name contains this.
         filter: Option<String>,
     },
-    /// Check formatting and run Clippy with warnings as errors.
+    /// Check formatting, run Clippy with warnings as errors, and cargo-deny where it is installed.
     Lint,
     /// Build the plugins as WebAssembly components into target/plugins/.
     Plugins,
