@@ -45,8 +45,8 @@ impl State {
     pub(crate) fn end_call(&mut self) {
         let cut = self.lines.saturating_sub(LINES_PER_CALL);
         if cut > 0 {
-            let (plugin, exchange) = (&*self.plugin, &*self.exchange);
-            tracing::warn!(target: "fireguard::plugin", plugin, exchange, cut, "log lines cut");
+            let (plugin, request_id) = (&*self.plugin, &*self.exchange);
+            tracing::warn!(target: "fireguard::plugin", plugin, request_id, cut, "log lines cut");
         }
     }
 }
@@ -57,16 +57,16 @@ impl log::Host for State {
         if self.lines > LINES_PER_CALL {
             return;
         }
-        let (plugin, exchange) = (&*self.plugin, &*self.exchange);
+        let (plugin, request_id) = (&*self.plugin, &*self.exchange);
         let line = one_line(&message, LINE_BYTES);
         match level {
             log::Level::Debug => {
-                tracing::debug!(target: "fireguard::plugin", plugin, exchange, "{line}");
+                tracing::debug!(target: "fireguard::plugin", plugin, request_id, "{line}");
             }
-            log::Level::Info => tracing::info!(target: "fireguard::plugin", plugin, exchange, "{line}"),
-            log::Level::Warn => tracing::warn!(target: "fireguard::plugin", plugin, exchange, "{line}"),
+            log::Level::Info => tracing::info!(target: "fireguard::plugin", plugin, request_id, "{line}"),
+            log::Level::Warn => tracing::warn!(target: "fireguard::plugin", plugin, request_id, "{line}"),
             log::Level::Error => {
-                tracing::error!(target: "fireguard::plugin", plugin, exchange, "{line}");
+                tracing::error!(target: "fireguard::plugin", plugin, request_id, "{line}");
             }
         }
     }

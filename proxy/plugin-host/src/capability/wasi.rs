@@ -54,9 +54,9 @@ impl State {
     pub(crate) fn end_call(&mut self, who: &log::State) {
         let Some(text) = self.used.as_ref().map(|used| used.output.take()) else { return };
         if !text.is_empty() {
-            let (plugin, exchange) = (&*who.plugin, &*who.exchange);
+            let (plugin, request_id) = (&*who.plugin, &*who.exchange);
             let text = one_line(&String::from_utf8_lossy(&text), OUTPUT_PER_CALL);
-            tracing::debug!(target: "fireguard::plugin", plugin, exchange, text, "output");
+            tracing::debug!(target: "fireguard::plugin", plugin, request_id, text, "output");
         }
     }
 }

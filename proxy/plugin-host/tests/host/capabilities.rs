@@ -122,7 +122,7 @@ async fn the_text_of_a_panic_goes_to_the_debug_log_only() {
     let mut outputs = log.records("");
     outputs.retain(|record| record.to_string().contains(MARKER));
     let [output] = &outputs[..] else { panic!("{outputs:?}") };
-    assert_eq!((&output["level"], &output["fields"]["exchange"]), (&json!("DEBUG"), &json!("x-17")));
+    assert_eq!((&output["level"], &output["fields"]["request_id"]), (&json!("DEBUG"), &json!("x-17")));
 }
 
 #[tokio::test]
@@ -141,7 +141,7 @@ async fn log_lines_are_marked_cut_and_counted() {
         assert_eq!(records.len(), written, "{lines}");
         for record in &records {
             assert_eq!(record["fields"]["plugin"], "guest");
-            assert_eq!(record["fields"]["exchange"], "x");
+            assert_eq!(record["fields"]["request_id"], "x");
         }
         if cut == 0 {
             let last = records.last().unwrap();
