@@ -4,7 +4,7 @@ use fireguard_sdk::fhir::r4::ResourceType;
 use fireguard_sdk::{Host, HostError, Level, Verdict, json};
 
 use crate::matcher::Matcher;
-use crate::methods::date::{Day, write_day};
+use crate::methods::date::{DAY_LENGTH, Day, write_day};
 use crate::pseudonyms::{Answers, TOKEN_LENGTH};
 use crate::rules::Rules;
 use crate::walk::{Holes, Walk, Walked};
@@ -45,7 +45,11 @@ impl Engine {
         };
         let walked: Vec<_> = resources.iter().map(walk_one).collect();
         let Walk { wanted, holes, .. } = walk;
-        let answers = wanted.resolve(host)?;
+        let Some(answers) = wanted.resolve(host)? else {
+            let refusal =
+                Verdict::refuse("exception", "the host's pseudonyms are not what de-identification needs");
+            return Ok(vec![refusal; resources.len()]);
+        };
         let finish = |(walked, resource): (Result<Walked, Verdict>, &Vec<u8>)| match walked {
             Ok(walked) => finish(walked, resource, &holes, &answers),
             Err(verdict) => verdict,
@@ -69,24 +73,16 @@ fn resource_type(resource: &[u8]) -> Result<ResourceType, Verdict> {
 fn finish(walked: Walked, resource: &[u8], holes: &Holes, answers: &Answers) -> Verdict {
     let Walked { mut rewrite, tokens, days } = walked;
     let replacements = rewrite.replacements_mut();
-    let tokens_fit = holes.tokens[tokens].iter().all(|&(at, token)| {
-        let token = answers.tokens.get(token as usize).map(String::as_bytes);
-        let token =
-            token.filter(|token| token.len() == TOKEN_LENGTH && token.iter().all(u8::is_ascii_hexdigit));
-        token.is_some_and(|token| {
-            replacements[at..at + TOKEN_LENGTH].copy_from_slice(token);
-            true
-        })
+    for (at, token) in &holes.tokens[tokens] {
+        let token = answers.tokens[*token as usize].as_bytes();
+        replacements[*at..at + TOKEN_LENGTH].copy_from_slice(token);
+    }
+    let fits = holes.days[days].iter().all(|(at, day, patient)| {
+        let moved = day.checked_add(answers.offsets[*patient as usize]);
+        moved.is_some_and(|moved| write_day(moved, &mut replacements[*at..at + DAY_LENGTH]))
     });
-    let days_fit = holes.days[days].iter().all(|&(at, day, patient)| {
-        let moved = answers.offsets.get(patient as usize).and_then(|offset| day.checked_add(*offset));
-        moved.is_some_and(|moved| moved != day && write_day(moved, &mut replacements[at..at + 10]))
-    });
-    if !tokens_fit || !days_fit {
-        return Verdict::refuse(
-            "exception",
-            "the host's pseudonyms are not what de-identification asked for",
-        );
+    if !fits {
+        return Verdict::refuse("exception", "the host moves dates out of the years that FHIR can write");
     }
     Verdict::of_rewrite(resource, Ok(rewrite))
 }

@@ -10,5 +10,5 @@ mod states;
 mod table;
 mod tries;
 
-pub(crate) use states::{Action, Leaf, Matcher, Place, StateId, Target, TargetId, Tells};
+pub(crate) use states::{Action, Leaf, Matcher, Place, PlainPrimitive, StateId, Target, TargetId, Tells};
 pub(crate) use tries::RuleId;

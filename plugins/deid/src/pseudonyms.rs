@@ -49,12 +49,22 @@ impl Numbers {
 }
 
 impl Wanted {
-    /// Asks the host for everything.
-    pub(crate) fn resolve(self, host: &dyn Host) -> Result<Answers, HostError> {
-        let tokens = ask(&self.tokens.values(), &|values: &[String]| host.tokens("", values))?;
-        let offsets = ask(&self.patients.values(), &|patients: &[String]| host.date_offsets(patients))?;
-        Ok(Answers { tokens, offsets })
+    /// Asks the host for everything. None if its answers are not what its contract says.
+    pub(crate) fn resolve(self, host: &dyn Host) -> Result<Option<Answers>, HostError> {
+        let (values, patients) = (self.tokens.values(), self.patients.values());
+        let tokens = ask(&values, &|values: &[String]| host.tokens("", values))?;
+        let offsets = ask(&patients, &|patients: &[String]| host.date_offsets(patients))?;
+        let fits = tokens.len() == values.len()
+            && tokens.iter().all(|token| is_token(token))
+            && offsets.len() == patients.len()
+            && offsets.iter().all(|offset| *offset != 0);
+        Ok(fits.then_some(Answers { tokens, offsets }))
     }
+}
+
+/// What stands between quotes as it is.
+fn is_token(text: &str) -> bool {
+    text.len() == TOKEN_LENGTH && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// Asks in one call, or in halves when that is too much for one.
@@ -79,6 +89,9 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::SystemTime;
+
+    use fireguard_sdk::Level;
     use fireguard_sdk::testing::TestHost;
 
     #[test]
@@ -91,14 +104,53 @@ mod tests {
             wanted.patients.number("Patient/1");
             wanted
         };
+        let resolve = |host: &TestHost| collect().resolve(host).map(Option::unwrap);
         let host = TestHost::new();
-        let whole = collect().resolve(&host).unwrap();
+        let whole = resolve(&host).unwrap();
         assert_eq!(host.calls(), [3, 1]);
         assert_eq!(whole.tokens, host.tokens("", &["a", "b", "c"].map(str::to_owned)).unwrap());
         assert_eq!(whole.offsets, host.date_offsets(&["Patient/1".to_owned()]).unwrap());
         let host = TestHost::new().with_limit(1);
-        assert_eq!(collect().resolve(&host).unwrap().tokens, whole.tokens);
+        assert_eq!(resolve(&host).unwrap().tokens, whole.tokens);
         assert_eq!(host.calls(), [3, 1, 2, 1, 1, 1]);
-        assert_eq!(collect().resolve(&TestHost::new().with_limit(0)).unwrap_err(), HostError::TooMuch);
+        assert_eq!(resolve(&TestHost::new().with_limit(0)).unwrap_err(), HostError::TooMuch);
+    }
+
+    struct Answering(Vec<String>, Vec<i32>);
+
+    impl Host for Answering {
+        fn tokens(&self, _: &str, _: &[String]) -> Result<Vec<String>, HostError> {
+            Ok(self.0.clone())
+        }
+
+        fn date_offsets(&self, _: &[String]) -> Result<Vec<i32>, HostError> {
+            Ok(self.1.clone())
+        }
+
+        fn log(&self, _: Level, _: &str) {}
+
+        fn now(&self) -> SystemTime {
+            SystemTime::UNIX_EPOCH
+        }
+    }
+
+    #[test]
+    fn answers_against_the_contract_are_none() {
+        let token = "0123456789abcdef".repeat(4);
+        for (tokens, offsets, fits) in [
+            (vec![token.clone()], vec![-7], true),
+            (vec![token.clone()], vec![0], false),
+            (vec![token.clone()], vec![], false),
+            (vec![token.clone(), token.clone()], vec![-7], false),
+            (vec![], vec![-7], false),
+            (vec![token.replace('0', "\"")], vec![-7], false),
+            (vec![token[1..].to_owned()], vec![-7], false),
+        ] {
+            let mut wanted = Wanted::default();
+            wanted.tokens.number("a");
+            wanted.patients.number("Patient/1");
+            let host = Answering(tokens, offsets);
+            assert_eq!(wanted.resolve(&host).unwrap().is_some(), fits, "{:?} {:?}", host.0, host.1);
+        }
     }
 }

@@ -154,6 +154,21 @@ fn refuses_rules_that_can_never_apply() {
 }
 
 #[test]
+fn a_rule_that_applies_in_a_remote_place_only_is_no_mistake() {
+    // All extensions of a Patient are covered but those of its primitive values.
+    let complex = "meta text extension modifierExtension identifier name telecom address maritalStatus photo \
+        contact communication generalPractitioner managingOrganization link";
+    let complex: Vec<_> = complex.split_whitespace().map(|name| format!("Patient.{name}")).collect();
+    let mut list = vec![("Account.status", "keep")];
+    list.extend(complex.iter().map(|path| (path.as_str(), "redact")));
+    list.push(("Patient.nodesByType('Extension')", "redact"));
+    assert_eq!(problems(&rules(&list, json!({}))), []);
+    // No parameter has a value of its own here, and an Age is in few other places.
+    let list = [("Parameters", "redact"), ("nodesByType('Age').value", "keep")];
+    assert_eq!(problems(&rules(&list, json!({}))), []);
+}
+
+#[test]
 fn refuses_parameters_that_it_would_not_honour() {
     for (parameters, pointer, message) in [
         (

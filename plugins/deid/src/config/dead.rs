@@ -1,20 +1,23 @@
 //! Rules that can never apply, because rules above them cover all that they select.
 //!
-//! Walks the automaton through R4's element graph and notes which rule is the first at some node that it
-//! selects. It stops as soon as every rule was seen to be, which in a sound configuration is soon.
+//! Every instance reads the rules, so this has to be quick for a sound configuration: most rules show that
+//! they can apply at the place they name, or in a value that a parameter of `Parameters` can have. Only what
+//! does not is searched for: the automaton is walked through R4's element graph until every rule was seen to
+//! be the first at some node that it selects.
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
 
-use fireguard_sdk::fhir::r4::ResourceType;
+use fireguard_sdk::fhir::r4::{Element, ResourceType, TypeId};
 use rustc_hash::FxBuildHasher;
 
-use crate::matcher::{Matcher, RuleId};
-use crate::rules::{Rules, Scope, Selection};
+use crate::matcher::{Matcher, PlainPrimitive, RuleId, StateId};
+use crate::rules::{Rule, Rules, Scope, Selection};
 
 /// The rules that can never apply, by index, each with those that cover what it selects. Without any, R4 has
 /// no node that the rule selects.
 pub(super) fn find(rules: &Rules) -> Vec<(usize, Vec<usize>)> {
     let mut search = Search::new(rules, true);
+    search.look_nearby(&rules.list);
     search.run();
     if search.alive.iter().all(|alive| *alive) {
         return Vec::new();
@@ -33,7 +36,9 @@ struct Search {
     settled: usize,
     /// Leave out what will hardly show that another rule is alive.
     hurry: bool,
-    seen: HashSet<u32, FxBuildHasher>,
+    seen: HashSet<StateId, FxBuildHasher>,
+    /// The primitive values that were seen, where no path leads into them.
+    primitives: HashSet<PlainPrimitive, FxBuildHasher>,
     types: Vec<ResourceType>,
     nested: Vec<usize>,
     covered_by: Vec<BTreeSet<usize>>,
@@ -58,15 +63,72 @@ impl Search {
             settled: 0,
             hurry,
             seen: HashSet::default(),
+            primitives: HashSet::default(),
             types: named.chain([ResourceType::Patient]).chain(ResourceType::ALL).collect(),
             nested: (0..count).filter(nested).collect(),
             covered_by: vec![BTreeSet::new(); count],
         }
     }
 
+    /// Looks at one likely place of each rule.
+    fn look_nearby(&mut self, rules: &[Rule]) {
+        let parameters = self.matcher.start(ResourceType::Parameters);
+        let parameter = TypeId::of_resource(ResourceType::Parameters).element(b"parameter");
+        let parameter = parameter.map(|element| self.matcher.follow(parameters, &element));
+        let patient = self.matcher.start(ResourceType::Patient);
+        let holders: Vec<_> =
+            parameter.map(|below| self.matcher.enter(below)).into_iter().chain([patient]).collect();
+        for (rule, Rule { scope, selection, .. }) in rules.iter().enumerate() {
+            match (selection, scope) {
+                (Selection::Path(names), Scope::Type(ty)) => {
+                    let start = self.matcher.start(*ty);
+                    self.look_along(rule, start, names);
+                }
+                (Selection::Path(names), Scope::Any) => self.look_along(rule, patient, names),
+                (Selection::NodesByType(ty, names), Scope::Any) => {
+                    for holder in &holders {
+                        let place = self.matcher.type_of(*holder).elements();
+                        if let Some(place) = place.into_iter().find(|element| element.ty.name() == *ty) {
+                            self.look_below(rule, *holder, &place, names);
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Follows names of definitions: one of them may stand for several elements.
+    fn look_along(&mut self, rule: usize, state: StateId, names: &[&'static str]) {
+        let Some((name, rest)) = names.split_first() else {
+            if self.matcher.rule_of(state) == Some(rule as RuleId) {
+                self.is_alive(rule as RuleId);
+            }
+            return;
+        };
+        for element in self.matcher.type_of(state).elements() {
+            if element.definition_name == *name && !self.alive[rule] {
+                self.look_below(rule, state, &element, rest);
+            }
+        }
+    }
+
+    fn look_below(&mut self, rule: usize, state: StateId, element: &Element, rest: &[&'static str]) {
+        let below = self.matcher.follow(state, element);
+        if !rest.is_empty() && !below.is_resource() {
+            let next = self.matcher.enter(below);
+            self.look_along(rule, next, rest);
+        } else if rest.is_empty() && below.rule() == Some(rule as RuleId) {
+            self.is_alive(rule as RuleId);
+        }
+    }
+
     fn run(&mut self) {
         self.settle();
         for ty in std::mem::take(&mut self.types) {
+            if self.is_done() {
+                return;
+            }
             let start = self.matcher.start(ty);
             if !self.seen.insert(start) {
                 continue;
@@ -77,7 +139,7 @@ impl Search {
             // The nearest first: rules rarely reach far down.
             let mut open = VecDeque::from([start]);
             while let Some(state) = open.pop_front() {
-                if self.hurry && self.settled == self.alive.len() {
+                if self.is_done() {
                     return;
                 }
                 self.visit(state, &mut open);
@@ -85,22 +147,31 @@ impl Search {
         }
     }
 
-    fn visit(&mut self, state: u32, open: &mut VecDeque<u32>) {
+    fn is_done(&self) -> bool {
+        self.hurry && self.settled == self.alive.len()
+    }
+
+    fn visit(&mut self, state: StateId, open: &mut VecDeque<StateId>) {
         for element in self.matcher.type_of(state).elements() {
-            let step = self.matcher.follow(state, &element);
-            for selecting in &step.selecting {
-                self.note(*selecting as usize, step.rule, step.next.is_none());
+            let below = self.matcher.follow(state, &element);
+            for selecting in &below.selecting {
+                self.note(*selecting as usize, below.rule(), below.is_resource());
             }
-            let Some(next) = step.next else {
-                let first = step.selecting.iter().copied().min();
+            if below.is_resource() {
+                let first = below.selecting.iter().copied().min();
                 for nested in self.nested.clone() {
                     self.note(nested, first.filter(|first| (*first as usize) < nested), false);
                 }
                 continue;
-            };
+            }
             // Below a rule only earlier ones come first; or one that selects a nested resource, which is rare.
-            let nothing_new = step.rule.is_some_and(|rule| rule as usize <= self.settled);
-            if !(self.hurry && nothing_new) && self.seen.insert(next) {
+            let nothing_new = below.rule().is_some_and(|rule| rule as usize <= self.settled);
+            let seen = below.plain_primitive().is_some_and(|primitive| !self.primitives.insert(primitive));
+            if seen || self.hurry && nothing_new {
+                continue;
+            }
+            let next = self.matcher.enter(below);
+            if self.seen.insert(next) {
                 open.push_back(next);
             }
         }

@@ -61,24 +61,35 @@ pub(crate) enum Place {
 }
 
 /// A node below a state.
-struct Below {
+pub(crate) struct Below {
     state: State,
     /// The rules that select it.
-    selecting: Vec<RuleId>,
+    pub(crate) selecting: Vec<RuleId>,
     /// It tells the patient.
     patient: bool,
 }
 
-/// A step by an element.
-#[derive(Debug)]
-pub(crate) struct Step {
-    /// The rules that select the node there.
-    pub(crate) selecting: Vec<RuleId>,
+impl Below {
     /// The first rule that covers it.
-    pub(crate) rule: Option<RuleId>,
-    /// The state there; none where a resource of its own begins.
-    pub(crate) next: Option<StateId>,
+    pub(crate) fn rule(&self) -> Option<RuleId> {
+        self.state.rule
+    }
+
+    /// Whether a resource of its own begins there.
+    pub(crate) fn is_resource(&self) -> bool {
+        self.state.ty.is_resource()
+    }
+
+    /// Of a primitive value into which no path leads: all that matters to what is below it, its id and
+    /// extensions.
+    pub(crate) fn plain_primitive(&self) -> Option<PlainPrimitive> {
+        let State { ty, positions, rule, own_types, .. } = &self.state;
+        (ty.is_primitive() && positions.is_empty()).then_some((*rule, *own_types))
+    }
 }
+
+/// The first rule that covers it, and the rules by type that its resource has of its own.
+pub(crate) type PlainPrimitive = (Option<RuleId>, Option<u16>);
 
 /// What a property is and what happens to it.
 #[derive(Debug, Clone, Copy)]
@@ -197,9 +208,13 @@ impl Matcher {
     }
 
     /// Like [`Matcher::step`], not remembered, for one of the type's elements: how the rules are checked.
-    pub(crate) fn follow(&mut self, state: StateId, element: &Element) -> Step {
-        let Below { state, selecting, .. } = self.next(state, element);
-        Step { rule: state.rule, next: (!element.ty.is_resource()).then(|| self.number(state)), selecting }
+    pub(crate) fn follow(&mut self, state: StateId, element: &Element) -> Below {
+        self.next(state, element)
+    }
+
+    /// The state at a node below.
+    pub(crate) fn enter(&mut self, below: Below) -> StateId {
+        self.number(below.state)
     }
 
     pub(crate) fn type_of(&self, state: StateId) -> TypeId {
@@ -284,7 +299,7 @@ impl Matcher {
     }
 
     /// The node below, at one of a type's elements.
-    fn next(&self, from: StateId, element: &Element) -> Below {
+    fn next(&mut self, from: StateId, element: &Element) -> Below {
         let state = &self.states[from as usize];
         let place = match (state.place, element.definition_name) {
             (Place::Resource, "meta") => Place::Meta,
@@ -295,7 +310,7 @@ impl Matcher {
         let mut positions: Vec<_> =
             state.positions.iter().filter_map(|at| self.tries.child(*at, name)).collect();
         if !element.ty.is_resource() {
-            positions.extend(self.tries.of_type(element.ty.name(), state.own_types));
+            positions.extend(self.tries.of_type(element.ty, state.own_types).into_iter().flatten());
         }
         let selecting: Vec<_> = positions.iter().filter_map(|at| self.tries.rule(*at)).collect();
         let patient = positions.iter().any(|at| self.tries.is_patient(*at));

@@ -1,6 +1,9 @@
 //! The rules' paths as trees of names.
 
+use std::collections::HashMap;
+
 use fireguard_sdk::fhir::r4::{ResourceType, TypeId, patient_references};
+use rustc_hash::FxBuildHasher;
 
 use crate::rules::{Rule, Scope, Selection};
 
@@ -16,6 +19,8 @@ pub(super) struct Tries {
     nodes: Vec<Node>,
     /// Where `nodesByType` of every resource starts.
     by_type: Vec<(&'static str, Position)>,
+    /// The same by type, as far as it was asked for: many types may have one name.
+    by_type_id: HashMap<TypeId, Option<Position>, FxBuildHasher>,
     /// The same of one resource type's rules, by [`Roots::own_types`].
     by_own_type: Vec<Vec<(&'static str, Position)>>,
     nested: Vec<(ResourceType, RuleId)>,
@@ -88,13 +93,13 @@ impl Tries {
     }
 
     /// Where `nodesByType` of this type starts, for every resource and for this one.
-    pub(super) fn of_type<'t>(
-        &'t self,
-        name: &'t str,
-        own_types: Option<u16>,
-    ) -> impl Iterator<Item = Position> + 't {
-        let own = own_types.map_or(&[][..], |own| &self.by_own_type[usize::from(own)]);
-        self.by_type.iter().chain(own).filter(move |(ty, _)| *ty == name).map(|(_, position)| *position)
+    pub(super) fn of_type(&mut self, ty: TypeId, own_types: Option<u16>) -> [Option<Position>; 2] {
+        let find = |roots: &[(&'static str, Position)]| {
+            roots.iter().find(|(name, _)| *name == ty.name()).map(|(_, position)| *position)
+        };
+        let by_type = &self.by_type;
+        let every = *self.by_type_id.entry(ty).or_insert_with(|| find(by_type));
+        [every, own_types.and_then(|own| find(&self.by_own_type[usize::from(own)]))]
     }
 
     /// Whether a path leads on from a position.

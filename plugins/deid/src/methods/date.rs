@@ -2,6 +2,9 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+/// Bytes of a day: `2020-02-29`.
+pub(crate) const DAY_LENGTH: usize = 10;
+
 /// A calendar day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Day {
@@ -69,7 +72,7 @@ impl<'t> FhirDate<'t> {
 /// Writes a day over its place holder. False if it is not in the years from 1 to 9999.
 pub(crate) fn write_day(number: i32, place: &mut [u8]) -> bool {
     let Day { year, month, day } = Day::from_number(i64::from(number));
-    let fits = (1..=9999).contains(&year) && place.len() == 10;
+    let fits = (1..=9999).contains(&year) && place.len() == DAY_LENGTH;
     if fits {
         let year = year as u32;
         for (at, digit) in [
@@ -168,7 +171,7 @@ mod tests {
         let date = FhirDate::parse(text).filter(|date| date.is_movable(TODAY))?;
         let mut out = Vec::new();
         date.write_moved(&mut out);
-        write_day(date.day_number() + days, &mut out[..10]).then(|| String::from_utf8(out).unwrap())
+        write_day(date.day_number() + days, &mut out[..DAY_LENGTH]).then(|| String::from_utf8(out).unwrap())
     }
 
     #[test]

@@ -38,24 +38,34 @@ impl<'t> Reference<'t> {
 
     /// `[http://server/base/]Type/id[/_history/version]`
     fn of_resource(text: &'t str) -> Option<Self> {
-        let (path, version) = match text.rsplit_once("/_history/") {
-            Some((path, version)) => (path, Some(version)),
-            None => (text, None),
-        };
-        let (to_type, id) = path.rsplit_once('/')?;
-        let (base, ty) = match to_type.rfind('/') {
+        let (mut to_id, mut version) = (text, None);
+        let mut last = split_last(text)?;
+        if let Some((path, "_history")) = split_last(last.0) {
+            (to_id, version) = (path, Some(last.1));
+            last = split_last(path)?;
+        }
+        let (to_type, id) = last;
+        if !is_id(id) || !version.is_none_or(is_id) {
+            return None;
+        }
+        let (base, ty) = match to_type.bytes().rposition(|byte| byte == b'/') {
             Some(slash) => to_type.split_at(slash + 1),
             None => ("", to_type),
         };
         let ty = ResourceType::parse(ty)?;
-        let fits = is_id(id) && version.is_none_or(is_id) && (base.is_empty() || is_base(base));
-        fits.then(|| Self {
-            before: &text[..path.len() - id.len()],
+        (base.is_empty() || is_base(base)).then(|| Self {
+            before: &text[..to_id.len() - id.len()],
             id,
-            after: &text[path.len()..],
+            after: &text[to_id.len()..],
             ty: Some(ty),
         })
     }
+}
+
+/// What is before and after the last slash.
+fn split_last(text: &str) -> Option<(&str, &str)> {
+    let slash = text.bytes().rposition(|byte| byte == b'/')?;
+    Some((&text[..slash], &text[slash + 1..]))
 }
 
 fn is_id(text: &str) -> bool {

@@ -82,8 +82,9 @@ pub fn rewrite<V: Visitor>(text: &[u8], root: V::State, visitor: &mut V) -> Resu
     bounded(text)?;
     let mut rewriter = Rewriter {
         lexer: Lexer::new(text),
-        edits: Vec::new(),
-        text: Vec::new(),
+        // Room for what a usual resource needs.
+        edits: Vec::with_capacity(16),
+        text: Vec::with_capacity(512),
         appended: Vec::new(),
         visitor,
     };
