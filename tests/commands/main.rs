@@ -1,11 +1,14 @@
 //! The commands of the binary, as a person uses them.
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+
+mod running;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use fireguard_test_support::gateway;
 use fireguard_test_support::hapi::Hapi;
+use fireguard_test_support::standin::{Answer, StandIn};
 use serde_json::{Value, json};
 
 fn fireguard(folder: &Path, arguments: &[&str]) -> Output {
@@ -53,6 +56,8 @@ fn check_says_what_is_wrong_and_where() {
     std::fs::write(&file, right).unwrap();
     let good = fireguard(folder.path(), &["check"]);
     assert!(good.status.success(), "{}", text(&good));
+    let says = "route fhir: clients use http://127.0.0.1:8088/fhir ► http://127.0.0.1:1/fhir";
+    assert!(text(&good).contains(says), "{}", text(&good));
 }
 
 #[test]
@@ -131,12 +136,47 @@ async fn init_writes_a_configuration_and_tries_it_out() {
     assert!(!again.status.success() && text(&again).contains("--force"), "{}", text(&again));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn init_says_what_a_wrong_base_answers() {
+    let standin = StandIn::start().await.unwrap();
+    let at = |path: &str, answer| standin.always("GET", &format!("{path}/metadata"), answer);
+    at("/page", Answer::html(200, "<html>welcome</html>"));
+    at("/gone", Answer::html(404, "<html>not here</html>"));
+    at("/fhir/R4", Answer::outcome(404, "not-found"));
+    at("/moved", Answer::status(302).header("location", "/elsewhere"));
+    at("/api", Answer::json(200, r#"{"name": "an API"}"#));
+    at("/busy", Answer::status(503));
+    at("/r5", Answer::json(200, r#"{"resourceType": "CapabilityStatement", "fhirVersion": "5.0.0"}"#));
+    let folder = folder();
+    for (path, expected) in [
+        ("/page", "answered what is no JSON (HTML)"),
+        ("/gone", "answered 404 Not Found (HTML)"),
+        ("/fhir/R4", "answered 404 Not Found (application/fhir+json)"),
+        ("/moved", "answered 302 Found (a redirect to /elsewhere)"),
+        ("/api", "answered JSON without a fhirVersion"),
+        ("/busy", "answered 503 Service Unavailable"),
+        ("/r5", "FHIR 5.0.0"),
+    ] {
+        let base = standin.base_url().replace("/fhir", path);
+        let init = fireguard(folder.path(), &["init", "--force", "--upstream", &base]);
+        let said = text(&init);
+        assert!(
+            !init.status.success() && said.contains("FAIL metadata") && said.contains(expected),
+            "{said}"
+        );
+        let asks_back = said.contains(&format!("is {base} the FHIR base?"));
+        assert_eq!(asks_back, !matches!(path, "/busy" | "/r5"), "{said}");
+    }
+}
+
 #[test]
 fn init_says_when_nobody_answers() {
     let folder = folder();
     let init = fireguard(folder.path(), &["init", "--upstream", "http://127.0.0.1:9/fhir"]);
     assert!(!init.status.success());
-    assert!(text(&init).contains("FAIL metadata"), "{}", text(&init));
+    for part in ["FAIL metadata", "http://127.0.0.1:9/fhir cannot be reached", "refused"] {
+        assert!(text(&init).contains(part), "{}", text(&init));
+    }
     for wrong in ["127.0.0.1:8080/fhir", "ftp://h/fhir", "http://h/fhir?x=1"] {
         let init = fireguard(folder.path(), &["init", "--force", "--upstream", wrong]);
         assert!(!init.status.success() && text(&init).contains("--upstream"), "{}", text(&init));

@@ -1,5 +1,6 @@
 //! Health and metrics, on a listener and a runtime of their own: they answer while every core is busy.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,13 +11,14 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
+use futures_util::future::join_all;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::state::Shared;
-use crate::upstreams::Known;
+use crate::state::{Route, Shared};
+use crate::upstreams::Unknown;
 
 /// Upper bounds of the duration histograms, in seconds.
 const BUCKETS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
@@ -39,7 +41,7 @@ struct Admin {
     shared: Arc<Shared>,
     metrics: PrometheusHandle,
     stop: watch::Receiver<bool>,
-    known: Known,
+    unknown: Unknown,
 }
 
 /// Starts recording metrics.
@@ -60,7 +62,7 @@ pub fn metrics() -> Result<PrometheusHandle, AdminError> {
 pub fn start(
     address: SocketAddr,
     shared: Arc<Shared>,
-    known: Known,
+    unknown: Unknown,
     metrics: PrometheusHandle,
     stop: watch::Receiver<bool>,
 ) -> Result<(SocketAddr, JoinHandle<()>), AdminError> {
@@ -69,7 +71,7 @@ pub fn start(
     listener.set_nonblocking(true).map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-    let admin = Admin { shared, metrics, stop, known };
+    let admin = Admin { shared, metrics, stop, unknown };
     let serve = async move {
         let routes = Router::new()
             .route("/live", get(|| async { "live\n" }))
@@ -89,24 +91,35 @@ pub fn start(
     Ok((bound, thread.map_err(failed)?))
 }
 
-/// Ready means: not stopping, every server is known to speak R4, and accepts connections.
+/// Ready means: not stopping, every server is known to speak R4, and accepts connections. Otherwise a line for
+/// each server that is not.
 async fn ready(State(admin): State<Admin>) -> (StatusCode, String) {
     if *admin.stop.borrow() {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n".into());
     }
-    if !admin.known.all() {
-        let message = "a FHIR server has not said its version yet\n";
-        return (StatusCode::SERVICE_UNAVAILABLE, message.into());
+    let servers: BTreeMap<_, _> =
+        admin.shared.routes.iter().map(|route| (&route.upstream_name, route)).collect();
+    let reasons = join_all(servers.into_values().map(|route| not_ready(&admin, route))).await;
+    let lines: String = reasons.into_iter().flatten().collect();
+    if lines.is_empty() {
+        return (StatusCode::OK, "ready\n".into());
     }
-    for route in &admin.shared.routes {
-        let pool = admin.shared.pool_settings(&route.upstream);
-        let probe = timeout(PROBE, TcpStream::connect((pool.host.as_str(), pool.port))).await;
-        if !matches!(probe, Ok(Ok(_))) {
-            let message = format!("the FHIR server of route {} does not accept connections\n", route.name);
-            return (StatusCode::SERVICE_UNAVAILABLE, message);
-        }
+    (StatusCode::SERVICE_UNAVAILABLE, lines)
+}
+
+/// Why the server of this route is not ready, on a line.
+async fn not_ready(admin: &Admin, route: &Route) -> Option<String> {
+    let name = &route.upstream_name;
+    if let Some(reason) = admin.unknown.why(name) {
+        return Some(format!("upstream {name}: {reason}\n"));
     }
-    (StatusCode::OK, "ready\n".into())
+    let pool = admin.shared.pool_settings(&route.upstream);
+    let reason = match timeout(PROBE, TcpStream::connect((pool.host.as_str(), pool.port))).await {
+        Ok(Ok(_)) => return None,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("nothing within {} s", PROBE.as_secs()),
+    };
+    Some(format!("upstream {name}: {} does not accept connections: {reason}\n", route.upstream.authority()))
 }
 
 async fn scrape(State(admin): State<Admin>) -> String {

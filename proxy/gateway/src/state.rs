@@ -29,6 +29,8 @@ pub struct Route {
     pub name: String,
     /// The path of its FHIR base, or empty.
     pub prefix: String,
+    /// The FHIR server's name in the configuration.
+    pub upstream_name: String,
     /// The FHIR server's base as seen from here.
     pub upstream: Base,
     /// The same as text: the key of its connections.
@@ -53,6 +55,7 @@ impl Shared {
             Arc::new(Route {
                 name: route.name,
                 prefix: route.prefix,
+                upstream_name: route.upstream_name,
                 upstream_url: route.upstream.to_string(),
                 upstream: route.upstream,
                 surface: route.surface,

@@ -1,12 +1,13 @@
 //! What the FHIR servers say of themselves: only R4 is spoken here, so only R4 is served.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::BTreeMap;
+use std::error::Error as _;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fireguard_fhir::base::Base;
-use reqwest::Client;
+use futures_util::future::try_join_all;
+use reqwest::{Client, Response, header, redirect};
 use serde::Deserialize;
 
 use crate::state::Shared;
@@ -16,9 +17,9 @@ const AGAIN: Duration = Duration::from_secs(2);
 /// HAPI needs a second for its first CapabilityStatement.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Whether every server is known to speak R4.
+/// The servers whose version is not known yet, by their names in the configuration, and why.
 #[derive(Debug, Clone, Default)]
-pub struct Known(Arc<AtomicBool>);
+pub struct Unknown(Arc<Mutex<BTreeMap<String, String>>>);
 
 /// A server that speaks another version.
 #[derive(Debug, thiserror::Error)]
@@ -28,51 +29,147 @@ pub struct WrongVersion {
     version: String,
 }
 
+/// Why a server's version is not known.
+#[derive(Debug, thiserror::Error)]
+pub enum NoVersion {
+    /// There was no answer.
+    #[error("{base} cannot be reached: {cause}")]
+    Unreachable {
+        /// The base that was asked.
+        base: Base,
+        /// What the connection says.
+        cause: String,
+    },
+    /// There was one, but none that a FHIR server gives. It is described, not quoted.
+    #[error("{base}/metadata answered {found}: is {base} the FHIR base?")]
+    NotTheBase {
+        /// The base that was asked.
+        base: Base,
+        /// Status and kind of the answer.
+        found: String,
+    },
+    /// The server is there, but does not work, or not yet.
+    #[error("{base}/metadata answered {status}")]
+    Failing {
+        /// The base that was asked.
+        base: Base,
+        /// The status.
+        status: reqwest::StatusCode,
+    },
+}
+
 /// What is read of a CapabilityStatement.
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Statement {
     fhir_version: String,
 }
 
-impl Known {
-    /// Every server has said so.
-    pub fn all(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+impl Unknown {
+    /// Every server that a route leads to: none has been asked yet.
+    pub fn before_asking(shared: &Shared) -> Self {
+        let not_asked = "it has not said its version yet".to_owned();
+        let names = shared.routes.iter().map(|route| (route.upstream_name.clone(), not_asked.clone()));
+        Self(Arc::new(Mutex::new(names.collect())))
+    }
+
+    /// Why the version of this server is not known; none: it is.
+    pub fn why(&self, name: &str) -> Option<String> {
+        self.lock().get(name).cloned()
+    }
+
+    /// Notes the reason, and says whether it is another than before.
+    fn note(&self, name: &str, reason: &str) -> bool {
+        self.lock().insert(name.to_owned(), reason.to_owned()).as_deref() != Some(reason)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Asks every server for its version until all have answered.
+/// Asks every server for its version, all at once, until all have answered.
 ///
 /// # Errors
 /// One speaks another version.
-pub async fn require_r4(shared: &Shared, known: &Known) -> Result<(), WrongVersion> {
-    let client =
-        Client::builder().timeout(PATIENCE).no_proxy().redirect(reqwest::redirect::Policy::none()).build();
-    let Ok(client) = client else { return Ok(()) };
-    let mut asked = BTreeSet::new();
-    for route in &shared.routes {
-        if !asked.insert(route.upstream.to_string()) {
-            continue;
-        }
+pub async fn require_r4(shared: &Shared, unknown: &Unknown) -> Result<(), WrongVersion> {
+    let Ok(client) = client() else { return Ok(()) };
+    let servers: BTreeMap<_, _> =
+        shared.routes.iter().map(|route| (&route.upstream_name, &route.upstream)).collect();
+    let ask = async |(name, base): (&String, &Base)| {
         loop {
-            match version(&client, &route.upstream).await {
-                Ok(version) if version.starts_with("4.0") => break,
-                Ok(version) => return Err(WrongVersion { base: route.upstream.clone(), version }),
-                Err(error) => {
-                    let cause = std::error::Error::source(&error).map(ToString::to_string);
-                    tracing::warn!(route = route.name, %error, cause, "the FHIR server does not say its version");
+            match version(&client, base).await {
+                Ok(version) if version.starts_with("4.0") => {
+                    unknown.lock().remove(name);
+                    tracing::info!(upstream = name, fhir_version = version, "the FHIR server speaks R4");
+                    return Ok(());
+                }
+                Ok(version) => return Err(WrongVersion { base: base.clone(), version }),
+                Err(reason) => {
+                    if unknown.note(name, &reason.to_string()) {
+                        tracing::warn!(upstream = name, %reason, "the FHIR server does not say its version");
+                    }
                 }
             }
             tokio::time::sleep(AGAIN).await;
         }
-    }
-    known.0.store(true, Ordering::Relaxed);
-    Ok(())
+    };
+    try_join_all(servers.into_iter().map(ask)).await.map(drop)
 }
 
-async fn version(client: &Client, base: &Base) -> Result<String, reqwest::Error> {
-    let request = client.get(format!("{base}/metadata")).header("accept", "application/fhir+json");
-    let statement: Statement = request.send().await?.error_for_status()?.json().await?;
-    Ok(statement.fhir_version)
+/// A client that asks a server for its version.
+///
+/// # Errors
+/// There is no TLS to be had.
+pub fn client() -> reqwest::Result<Client> {
+    Client::builder().timeout(PATIENCE).no_proxy().redirect(redirect::Policy::none()).build()
+}
+
+/// The `fhirVersion` of the server at `base`.
+///
+/// # Errors
+/// It does not say, and how it looks.
+pub async fn version(client: &Client, base: &Base) -> Result<String, NoVersion> {
+    let unreachable =
+        |error: reqwest::Error| NoVersion::Unreachable { base: base.clone(), cause: cause(&error) };
+    let request = client.get(format!("{base}/metadata")).header(header::ACCEPT, "application/fhir+json");
+    let answer = request.send().await.map_err(unreachable)?;
+    let status = answer.status();
+    if status.is_server_error() {
+        return Err(NoVersion::Failing { base: base.clone(), status });
+    }
+    let kind = kind(&answer);
+    let not_the_base = |found| NoVersion::NotTheBase { base: base.clone(), found };
+    if !status.is_success() {
+        return Err(not_the_base(format!("{status} ({kind})")));
+    }
+    let body = answer.bytes().await.map_err(unreachable)?;
+    match serde_json::from_slice::<Statement>(&body) {
+        Ok(statement) => Ok(statement.fhir_version),
+        Err(error) if error.is_data() => Err(not_the_base("JSON without a fhirVersion".to_owned())),
+        Err(_) => Err(not_the_base(format!("what is no JSON ({kind})"))),
+    }
+}
+
+fn kind(answer: &Response) -> String {
+    if let Some(place) = answer.headers().get(header::LOCATION) {
+        return format!("a redirect to {}", place.to_str().unwrap_or("an unreadable place"));
+    }
+    let kind = answer.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    match kind.and_then(|kind| kind.split(';').next()) {
+        Some("text/html") => "HTML".to_owned(),
+        Some(kind) => kind.to_owned(),
+        None => "without a Content-Type".to_owned(),
+    }
+}
+
+fn cause(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return format!("no answer within {} s", PATIENCE.as_secs());
+    }
+    let mut last = error.source();
+    while let Some(deeper) = last.and_then(std::error::Error::source) {
+        last = Some(deeper);
+    }
+    last.map_or_else(|| "the connection broke".to_owned(), ToString::to_string)
 }

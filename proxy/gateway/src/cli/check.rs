@@ -10,16 +10,31 @@ use crate::state::Shared;
 /// Reads the configuration and loads its plugins.
 pub(super) fn check(path: &Path) -> Result<(), Failed> {
     let config = Config::load(path)?;
-    let summary = format!(
-        "{} is valid: {} route(s), {} plugin(s)",
-        path.display(),
-        config.routes.len(),
-        config.plugins.len()
-    );
+    let summary = summary(path, &config);
     if let Some(tls) = &config.server.tls {
         check_tls(tls).map_err(|error| report(&error))?;
     }
     runtime()?.block_on(Shared::build(config)).map_err(|error| report(&error))?;
     say(&summary);
     Ok(())
+}
+
+/// What clients and plugins get to do with it, on a line for each route.
+fn summary(path: &Path, config: &Config) -> String {
+    let scheme = if config.server.tls.is_some() { "https" } else { "http" };
+    let address = match &config.server.public_url {
+        Some(url) => url.to_string(),
+        None => format!("{scheme}://{}", config.server.listen),
+    };
+    let mut text = format!("{} is valid", path.display());
+    for route in &config.routes {
+        let plugins: Vec<_> = route.plugins.iter().filter_map(|index| config.plugins.get(*index)).collect();
+        let plugins = plugins.iter().map(|plugin| format!(" ► plugin {}", plugin.name)).collect::<String>();
+        let line = format!(
+            "\nroute {}: clients use {address}{}{plugins} ► {}",
+            route.name, route.prefix, route.upstream
+        );
+        text.push_str(&line);
+    }
+    text
 }

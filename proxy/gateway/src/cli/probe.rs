@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use crate::config::Config;
 use crate::server::Server;
 use crate::state::Shared;
+use crate::upstreams;
 
 /// What one check found.
 pub(super) struct Finding {
@@ -28,7 +29,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Asks for metadata and for two pages of a search, and looks for the server's address in all of it.
+/// Asks for metadata and for three pages of a search, and looks for the server's address in all of it.
 pub(super) async fn probe(mut config: Config) -> Result<Vec<Finding>, Box<dyn Error>> {
     config.server.listen = ([127, 0, 0, 1], 0).into();
     config.server.workers = 1;
@@ -45,6 +46,7 @@ pub(super) async fn probe(mut config: Config) -> Result<Vec<Finding>, Box<dyn Er
         base: format!("http://{}{path}", server.address()),
         upstream,
         client: reqwest::Client::builder().timeout(Duration::from_secs(60)).no_proxy().build()?,
+        direct: upstreams::client()?,
         findings: Vec::new(),
         leaks: Vec::new(),
     };
@@ -57,7 +59,10 @@ pub(super) async fn probe(mut config: Config) -> Result<Vec<Finding>, Box<dyn Er
 struct Probe {
     base: String,
     upstream: Base,
+    /// Asks through Fireguard.
     client: reqwest::Client,
+    /// Asks the server itself.
+    direct: reqwest::Client,
     findings: Vec<Finding>,
     /// The URLs whose answers named the server.
     leaks: Vec<String>,
@@ -65,6 +70,12 @@ struct Probe {
 
 impl Probe {
     async fn run(mut self) -> Vec<Finding> {
+        // First without Fireguard: what a wrong base answers says more than our refusal of it.
+        let direct = upstreams::version(&self.direct, &self.upstream).await;
+        if let Err(reason) = direct {
+            self.note(false, "metadata", reason.to_string());
+            return self.findings;
+        }
         let metadata = self.get(&format!("{}/metadata", self.base)).await;
         let reached = match metadata {
             Ok(statement) => {

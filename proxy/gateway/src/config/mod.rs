@@ -68,6 +68,8 @@ pub struct Route {
     pub name: String,
     /// The path of its FHIR base, `/fhir`, or empty for the root.
     pub prefix: String,
+    /// The FHIR server's name.
+    pub upstream_name: String,
     /// The FHIR server's base as seen from here.
     pub upstream: Base,
     /// What it lets through.

@@ -160,6 +160,7 @@ impl Resolver<'_> {
         Some(Route {
             name: name.to_owned(),
             prefix: prefix?,
+            upstream_name: route.upstream.get_ref().clone(),
             upstream: upstream?,
             surface: surface.ok()?,
             plugins,
