@@ -5,6 +5,7 @@
 
 mod answers;
 mod bodies;
+mod entries;
 mod errors;
 mod http;
 mod hygiene;

@@ -92,7 +92,10 @@ impl Surface {
             let message = "operations by POST are not allowed on a route with a list of parameters: use GET";
             return Err(Refusal::new(403, IssueCode::Forbidden, message));
         }
-        self.judge_parameters(interaction, &request.parameters)
+        self.judge_parameters(interaction, &request.parameters)?;
+        // It answers whether something matches, as a search does.
+        let condition = request.preconditions.if_none_exist.as_ref();
+        condition.map_or(Ok(()), |condition| self.judge_parameters(interaction, condition))
     }
 
     fn judge_parameters(&self, interaction: &Interaction, parameters: &Parameters) -> Result<(), Refusal> {
@@ -220,6 +223,18 @@ mod tests {
         let request = parse(&post).unwrap();
         assert_eq!(listed.judge(&request).unwrap_err().status, 403);
         assert!(open.judge(&request).is_ok());
+    }
+
+    #[test]
+    fn a_condition_is_judged_like_a_search() {
+        let surface = Surface::new(false, None, Some(vec!["identifier".into()])).unwrap();
+        let content_type = Some("application/fhir+json");
+        for (condition, passes) in
+            [("identifier=a", true), ("identifier=a&birthdate=1970", false), ("name=x", false)]
+        {
+            let head = Head { content_type, if_none_exist: Some(condition), ..Head::new("POST", "/Patient") };
+            assert_eq!(surface.judge(&parse(&head).unwrap()).is_ok(), passes, "{condition}");
+        }
     }
 
     #[test]

@@ -1,11 +1,17 @@
 //! Reads the requests of a batch or transaction as it streams (R4 bundle.html, `Bundle.entry.request`).
+//!
+//! HAPI reads more than FHIR writes: one object where a list belongs, lists where a text belongs, lists in lists.
+//! So whatever has not exactly the form that FHIR gives it is refused, and never overlooked.
+
+mod entry;
 
 use std::mem::take;
 
-use crate::interaction::{Head, Refusal, Request, parse};
-use crate::json::scan::{Interest, Scanner, Sink};
+use crate::interaction::{BundleKind, Refusal};
+use crate::json::scan::{Interest, MAX_TEXT, Scanner, Sink};
 use crate::json::{Error, unescape};
-use crate::outcome::IssueCode;
+
+pub use entry::EntryRequest;
 
 /// A strict reader: it also finds every fault that [`crate::json::scan::Checker`] finds.
 pub struct Requests {
@@ -13,30 +19,31 @@ pub struct Requests {
     parts: Parts,
 }
 
-/// What one entry asks for, as it was written.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct EntryRequest {
-    method: String,
-    url: String,
-    if_match: Option<String>,
-    if_none_match: Option<String>,
-    if_modified_since: Option<String>,
-    if_none_exist: Option<String>,
-    /// An element was longer than any that makes sense, or no text.
-    faulty: bool,
-}
+/// HAPI takes the partition that an entry is for out of this extension, as out of a header that no caller gets
+/// through the proxy.
+const PARTITIONS: &str = "http://hapifhir.io/fhir/ns/StructureDefinition/request-partition-ids";
 
 #[derive(Default)]
 struct Parts {
+    resource_type: Option<String>,
+    kind: Option<String>,
     complete: Vec<EntryRequest>,
     current: EntryRequest,
+    /// Elements that must be texts and whose text has not come.
+    awaited: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     Root,
+    BundleResourceType,
+    BundleType,
     Entries,
     Entry,
+    Extension,
+    ExtensionUrl,
+    Resource,
+    ResourceType,
     Request,
     Method,
     Url,
@@ -54,7 +61,7 @@ impl Default for Requests {
 }
 
 impl Requests {
-    /// Takes the next bytes and gives the requests that are complete with them.
+    /// Takes the next bytes and gives the entries that are complete with them.
     ///
     /// # Errors
     /// The first fault of the JSON.
@@ -70,41 +77,22 @@ impl Requests {
     pub fn finish(&self) -> Result<(), Error> {
         self.scanner.finish()
     }
-}
 
-impl EntryRequest {
-    /// The URL as it was written.
-    pub fn url(&self) -> &str {
-        &self.url
-    }
-
-    /// Parses it like a request of its own, its URL relative to the base.
+    /// What the Bundle was, once it is over.
     ///
     /// # Errors
-    /// What would be refused by itself is refused in a Bundle.
-    pub fn parse(&self, relative: &str) -> Result<Request, Refusal> {
-        if self.faulty {
-            return Err(Refusal::new(400, IssueCode::Invalid, "the request of an entry is not readable"));
+    /// 400: neither a batch nor a transaction. HAPI would take one without a type for a transaction.
+    pub fn kind(&self) -> Result<BundleKind, Refusal> {
+        if self.parts.resource_type.as_deref() != Some("Bundle") {
+            return Err(Refusal::invalid("what is posted to the base must be a Bundle"));
         }
-        let (path, query) =
-            relative.split_once('?').map_or((relative, None), |(path, query)| (path, Some(query)));
-        let path = format!("/{}", path.strip_prefix('/').unwrap_or(path));
-        let content_type = match self.method.as_str() {
-            "POST" | "PUT" => Some("application/fhir+json"),
-            "PATCH" => Some("application/json-patch+json"),
-            _ => None,
-        };
-        parse(&Head {
-            method: &self.method,
-            path: &path,
-            query,
-            content_type,
-            if_match: self.if_match.as_deref(),
-            if_none_match: self.if_none_match.as_deref(),
-            if_modified_since: self.if_modified_since.as_deref(),
-            if_none_exist: self.if_none_exist.as_deref(),
-            ..Head::default()
-        })
+        match self.parts.kind.as_deref() {
+            Some("batch") => Ok(BundleKind::Batch),
+            Some("transaction") => Ok(BundleKind::Transaction),
+            _ => Err(Refusal::invalid(
+                "a Bundle that is posted to the base must have the type batch or transaction",
+            )),
+        }
     }
 }
 
@@ -112,9 +100,20 @@ impl Sink for Parts {
     type State = Place;
 
     fn member(&mut self, parent: Place, key: &[u8]) -> Place {
-        match (parent, key) {
+        let place = match (parent, key) {
+            (Place::Root, b"resourceType") => Place::BundleResourceType,
+            (Place::Root, b"type") => Place::BundleType,
             (Place::Root, b"entry") => Place::Entries,
+            // Only what is no object has such a twin; HAPI takes extensions of entries out of it.
+            (Place::Root, b"_entry") => self.refuse_all(),
+            // One entry where the list belongs.
+            (Place::Entries, _) => self.refuse_all(),
+            (Place::Entry, b"extension" | b"modifierExtension") => Place::Extension,
+            (Place::Entry, b"resource") => Place::Resource,
             (Place::Entry, b"request") => Place::Request,
+            (Place::Extension, b"url") => Place::ExtensionUrl,
+            (Place::Extension, _) => Place::Extension,
+            (Place::Resource, b"resourceType") => Place::ResourceType,
             (Place::Request, b"method") => Place::Method,
             (Place::Request, b"url") => Place::Url,
             (Place::Request, b"ifMatch") => Place::IfMatch,
@@ -122,82 +121,102 @@ impl Sink for Parts {
             (Place::Request, b"ifModifiedSince") => Place::IfModifiedSince,
             (Place::Request, b"ifNoneExist") => Place::IfNoneExist,
             _ => Place::Other,
-        }
+        };
+        self.awaited += usize::from(place.is_text());
+        place
     }
 
     fn element(&mut self, parent: Place) -> Place {
-        if parent == Place::Entries { Place::Entry } else { Place::Other }
+        match parent {
+            Place::Entries => Place::Entry,
+            Place::Extension => Place::Extension,
+            // Lists of what comes once.
+            Place::Entry | Place::Resource | Place::Request => {
+                self.current.malformed();
+                Place::Other
+            }
+            _ => Place::Other,
+        }
     }
 
     fn interest(&self, place: Place) -> Interest {
         match place {
-            Place::Request => Interest::Extent,
-            Place::Root | Place::Entries | Place::Entry | Place::Other => Interest::None,
-            _ => Interest::Text,
+            Place::Entry | Place::Request => Interest::Extent,
+            text if text.is_text() => Interest::Text,
+            _ => Interest::None,
         }
     }
 
     fn copy(&mut self, _: &[u8]) {}
 
     fn text(&mut self, place: Place, raw: &[u8], complete: bool) {
-        let Some(text) = unescape(raw).ok().filter(|_| complete).map(std::borrow::Cow::into_owned) else {
-            self.current.faulty = true;
-            return;
+        self.awaited = self.awaited.saturating_sub(1);
+        // However the stream was cut: a text that is too long may be complete in one piece.
+        let fits = complete && raw.len() <= MAX_TEXT;
+        let Some(text) = unescape(raw).ok().filter(|_| fits).map(std::borrow::Cow::into_owned) else {
+            return self.current.malformed();
         };
+        let entry = &mut self.current;
         match place {
-            Place::Method => self.current.method = text,
-            Place::Url => self.current.url = text,
-            Place::IfMatch => self.current.if_match = Some(text),
-            Place::IfNoneMatch => self.current.if_none_match = Some(text),
-            Place::IfModifiedSince => self.current.if_modified_since = Some(text),
-            Place::IfNoneExist => self.current.if_none_exist = Some(text),
+            Place::BundleResourceType => self.resource_type = Some(text),
+            Place::BundleType => self.kind = Some(text),
+            Place::ExtensionUrl if text == PARTITIONS => entry.malformed(),
+            Place::ResourceType => entry.resource_type = Some(text),
+            Place::Method => entry.method = text,
+            Place::Url => entry.url = text,
+            Place::IfMatch => entry.if_match = Some(text),
+            Place::IfNoneMatch => entry.if_none_match = Some(text),
+            Place::IfModifiedSince => entry.if_modified_since = Some(text),
+            Place::IfNoneExist => entry.if_none_exist = Some(text),
             _ => {}
         }
     }
 
-    fn begin(&mut self, _: Place) {
-        self.current = EntryRequest::default();
+    fn begin(&mut self, place: Place) {
+        if place == Place::Entry {
+            self.current = EntryRequest::default();
+            self.awaited = 0;
+        }
     }
 
-    fn end(&mut self, _: Place) {
-        self.complete.push(take(&mut self.current));
+    fn end(&mut self, place: Place) {
+        if place == Place::Entry {
+            if self.awaited > 0 {
+                self.current.malformed();
+            }
+            self.complete.push(take(&mut self.current));
+        }
+    }
+}
+
+impl Parts {
+    /// Something stands where entries belong: nobody can say what it asks for.
+    fn refuse_all(&mut self) -> Place {
+        let mut entry = EntryRequest::default();
+        entry.malformed();
+        self.complete.push(entry);
+        Place::Other
+    }
+}
+
+impl Place {
+    /// Whether FHIR has a text here.
+    fn is_text(self) -> bool {
+        matches!(
+            self,
+            Self::BundleResourceType
+                | Self::BundleType
+                | Self::ExtensionUrl
+                | Self::ResourceType
+                | Self::Method
+                | Self::Url
+                | Self::IfMatch
+                | Self::IfNoneMatch
+                | Self::IfModifiedSince
+                | Self::IfNoneExist
+        )
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn codes(text: &str, size: usize) -> Vec<Result<&'static str, u16>> {
-        let mut requests = Requests::default();
-        let mut codes = Vec::new();
-        for chunk in text.as_bytes().chunks(size) {
-            for entry in requests.feed(chunk).unwrap() {
-                codes.push(entry.parse(entry.url()).map(|r| r.interaction.code()).map_err(|r| r.status));
-            }
-        }
-        requests.finish().unwrap();
-        codes
-    }
-
-    #[test]
-    fn every_entry_is_an_interaction_of_its_own() {
-        let text = r#"{"resourceType":"Bundle","type":"batch","entry":[
-            {"request":{"method":"GET","url":"Patient?name=x"}},
-            {"resource":{"entry":[{"request":{"method":"DELETE","url":"Patient/no"}}]},
-             "request":{"url":"Patient/1","method":"PUT","ifMatch":"W/\"2\""}},
-            {"request":{"method":"POST","url":"Patient","ifNoneExist":"identifier=a|b"}},
-            {"request":{"method":"GET","url":"/Patient/1/$everything"}},
-            {"re\u0071uest":{"method":"DELETE","url":"Patient?name="}},
-            {"request":{"method":"GET","url":"Patient?_offset=5"}},
-            {"request":{"method":"GET","url":"http://elsewhere/Patient/1"}},
-            {"request":{"method":7,"url":"Patient"}}]}"#;
-        let expected = [Ok("search-type"), Ok("update"), Ok("create"), Ok("operation"), Err(400), Err(400)];
-        for size in [1, 7, 64, text.len()] {
-            let found = codes(text, size);
-            assert_eq!(found.len(), 8);
-            assert_eq!(found[..6], expected);
-            assert!(found[6].is_err() && found[7].is_err(), "{found:?}");
-        }
-    }
-}
+mod tests;

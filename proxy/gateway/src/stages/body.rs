@@ -119,11 +119,15 @@ struct Entries {
 }
 
 impl Inspect {
-    fn finish(&self) -> Result<(), Error> {
+    fn finish(&self) -> Result<(), Failure> {
         match self {
             Self::Nothing => Ok(()),
-            Self::Json(checker) => checker.finish(),
-            Self::Entries(entries) => entries.requests.finish(),
+            Self::Json(checker) => checker.finish().map_err(not_json),
+            Self::Entries(entries) => {
+                entries.requests.finish().map_err(not_json)?;
+                entries.requests.kind()?;
+                Ok(())
+            }
         }
     }
 }
@@ -204,7 +208,7 @@ impl Body for Checked {
                             this.watch.ended();
                             Poll::Ready(None)
                         }
-                        Err(error) => this.refuse(not_json(error)),
+                        Err(failure) => this.refuse(failure),
                     };
                 }
             }

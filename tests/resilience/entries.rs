@@ -1,0 +1,147 @@
+//! Entries of a batch or transaction: what would be refused by itself never arrives whole in a Bundle.
+
+use fireguard_test_support::standin::Answer;
+
+use crate::http::Ask;
+use crate::rig::{Change, Rig};
+
+const ANSWER: &str = r#"{"resourceType":"Bundle","type":"batch-response"}"#;
+const PARTITIONS: &str = "http://hapifhir.io/fhir/ns/StructureDefinition/request-partition-ids";
+
+/// With a list of search parameters, as long as what an entry may ask by.
+async fn listed() -> Rig {
+    let tables = "search_parameters = [\"code\", \"_count\", \"identifier\"]".to_owned();
+    let rig = Rig::with(Change { server: "workers = 1".to_owned(), tables, ..Change::default() }).await;
+    rig.standin.always("POST", "/fhir", Answer::json(200, ANSWER));
+    rig.standin.always("POST", "/fhir/", Answer::json(200, ANSWER));
+    rig
+}
+
+fn bundle(members: &str) -> String {
+    format!(r#"{{"resourceType":"Bundle","type":"batch",{members}}}"#)
+}
+
+fn entry(method: &str, url: &str) -> String {
+    format!(r#"{{"request":{{"method":"{method}","url":"{url}"}}}}"#)
+}
+
+#[tokio::test]
+async fn nothing_slips_through_in_a_bundle() {
+    let rig = listed().await;
+    let hidden = entry("GET", "Observation?subject=Patient/1");
+    let base = format!("http://{}/fhir", rig.gateway.listen());
+    let mut table = vec![
+        ("a parameter that is not listed", bundle(&format!(r#""entry":[{hidden}]"#)), 400),
+        (
+            "after one that is",
+            bundle(&format!(r#""entry":[{},{hidden}]"#, entry("GET", "Observation?code=x"))),
+            400,
+        ),
+        ("one entry instead of a list", bundle(&format!(r#""entry":{hidden}"#)), 400),
+        ("a list in the list", bundle(&format!(r#""entry":[[{hidden}]]"#)), 400),
+        (
+            "a list of requests",
+            bundle(r#""entry":[{"request":[{"method":"GET","url":"Patient?name=x"}]}]"#),
+            400,
+        ),
+        ("a list of URLs", bundle(r#""entry":[{"request":{"method":"GET","url":["Patient?name=x"]}}]"#), 400),
+        (
+            "an escaped key",
+            bundle(r#""entry":[{"r\u0065quest":{"method":"GET","url":"Patient?name=x"}}]"#),
+            400,
+        ),
+        ("an escaped name", bundle(&format!(r#""entry":[{}]"#, entry("GET", "Patient?n%61me=x"))), 400),
+        (
+            "twice",
+            bundle(r#""entry":[{"request":{"method":"GET","url":"Patient?code=x","url":"Patient?name=x"}}]"#),
+            400,
+        ),
+        ("an operation", bundle(&format!(r#""entry":[{}]"#, entry("GET", "Patient/1/$of-our-own"))), 403),
+        (
+            "our own absolute URL",
+            bundle(&format!(r#""entry":[{}]"#, entry("GET", &format!("{base}/Patient?name=x")))),
+            400,
+        ),
+        ("a leading slash", bundle(&format!(r#""entry":[{}]"#, entry("GET", "/Patient?name=x"))), 400),
+        ("by HEAD", bundle(&format!(r#""entry":[{}]"#, entry("HEAD", "Patient?name=x"))), 400),
+        ("a condition", bundle(&format!(r#""entry":[{}]"#, entry("DELETE", "Patient?name=x"))), 400),
+        (
+            "a condition of a create",
+            bundle(
+                r#""entry":[{"resource":{"resourceType":"Patient"},
+                    "request":{"method":"POST","url":"Patient","ifNoneExist":"name=x"}}]"#,
+            ),
+            400,
+        ),
+        (
+            "a partition",
+            bundle(&format!(
+                r#""entry":[{{"extension":[{{"url":"{PARTITIONS}","valueString":"7"}}],
+                    "request":{{"method":"GET","url":"Patient/1"}}}}]"#
+            )),
+            400,
+        ),
+        (
+            "a create in an operation's name",
+            bundle(
+                r#""entry":[{"resource":{"resourceType":"Patient"},
+                    "request":{"method":"POST","url":"Patient/$validate"}}]"#,
+            ),
+            400,
+        ),
+        (
+            "a Bundle in a Bundle",
+            bundle(
+                r#""entry":[{"request":{"method":"POST","url":""},"resource":{"resourceType":"Bundle"}}]"#,
+            ),
+            400,
+        ),
+        ("no request", bundle(r#""entry":[{"resource":{"resourceType":"Patient"}}]"#), 405),
+    ];
+    for other in ["collection", "document", "message", "searchset"] {
+        table.push((other, format!(r#"{{"resourceType":"Bundle","type":"{other}","entry":[]}}"#), 400));
+    }
+    table.push(("no type", r#"{"resourceType":"Bundle","entry":[]}"#.to_owned(), 400));
+    table.push(("no resourceType", r#"{"type":"batch","entry":[]}"#.to_owned(), 400));
+    for (case, body, status) in table {
+        for ask in
+            [Ask::json("POST", "/fhir", body.clone()), Ask::json("POST", "/fhir/", body.clone()).chunked()]
+        {
+            let reply = rig.send(ask).await;
+            assert_eq!((reply.status, reply.whole), (status, true), "{case}: {}", reply.text());
+            assert_eq!(reply.json()["resourceType"], "OperationOutcome", "{case}");
+        }
+    }
+    let whole: Vec<_> = rig.arrived().into_iter().filter(|request| request.complete).collect();
+    assert!(whole.is_empty(), "{whole:?}");
+}
+
+#[tokio::test]
+async fn what_is_allowed_alone_is_allowed_in_a_bundle() {
+    let rig = listed().await;
+    let members = r#""entry":[
+        {"request":{"method":"GET","url":"Observation?code=x&_count=5"}},
+        {"resource":{"id":"1","resourceType":"Patient"},"request":{"url":"/Patient/1","method":"PUT"}},
+        {"fullUrl":"urn:uuid:0","request":{"method":"POST","url":"Patient","ifNoneExist":"identifier=a|b"},
+         "resource":{"resourceType":"Patient"}}]"#;
+    for kind in ["batch", "transaction"] {
+        let body = format!(r#"{{{members},"type":"{kind}","resourceType":"Bundle"}}"#);
+        let reply = rig.send(Ask::json("POST", "/fhir", body.clone())).await;
+        assert_eq!(reply.status, 200, "{kind}: {}", reply.text());
+        let arrived = rig.arrived();
+        let last = arrived.last().unwrap();
+        assert_eq!((last.complete, &last.body[..]), (true, body.as_bytes()), "every byte as it was sent");
+    }
+}
+
+/// A condition that a search could not have is none for a create either.
+#[tokio::test]
+async fn a_condition_is_a_search() {
+    let rig = listed().await;
+    rig.standin.always("POST", "/fhir/Patient", Answer::json(201, ANSWER));
+    for (condition, status) in [("identifier=a|b", 201), ("name=x", 400)] {
+        let ask = Ask::json("POST", "/fhir/Patient", r#"{"resourceType":"Patient"}"#);
+        let reply = rig.send(ask.header("If-None-Exist", condition)).await;
+        assert_eq!(reply.status, status, "{condition}: {}", reply.text());
+    }
+}
