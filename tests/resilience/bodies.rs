@@ -11,7 +11,7 @@ const GOOD: &str = r#"{"resourceType":"Patient"}"#;
 #[tokio::test]
 async fn malformed_json_never_arrives_whole() {
     let deep = format!("{}1{}", "[".repeat(10_000), "]".repeat(10_000));
-    let table: [(&str, Vec<u8>, &str); 13] = [
+    let table: [(&str, Vec<u8>, &str); 15] = [
         ("cut short", br#"{"resourceType":"Patient""#.to_vec(), "structure"),
         ("not JSON", b"<Patient/>".to_vec(), "structure"),
         ("trailing comma", br#"{"resourceType":"Patient",}"#.to_vec(), "structure"),
@@ -28,6 +28,8 @@ async fn malformed_json_never_arrives_whole() {
         ("nested duplicate key", br#"{"resourceType":"Patient","a":[{"b":1,"b":2}]}"#.to_vec(), "invalid"),
         ("depth bomb", format!(r#"{{"resourceType":"Patient","a":{deep}}}"#).into(), "structure"),
         ("not UTF-8", b"{\"resourceType\":\"Patient\",\"a\":\"\xff\xfe\"}".to_vec(), "structure"),
+        ("half a pair", br#"{"resourceType":"Patient","a":"\ud800b"}"#.to_vec(), "structure"),
+        ("the other half", br#"{"resourceType":"Patient","a":"\udc00"}"#.to_vec(), "structure"),
         ("UTF-16", "\u{feff}{}".encode_utf16().flat_map(u16::to_le_bytes).collect(), "structure"),
     ];
     let rig = Rig::start().await;

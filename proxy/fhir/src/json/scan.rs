@@ -86,8 +86,13 @@ enum Number {
 enum Escape {
     None,
     Backslash,
-    /// This many hexadecimal digits are still to come.
-    Hex(u8),
+    /// This many hexadecimal digits are still to come, after these.
+    Hex(u8, u16),
+    /// The first half of a surrogate pair is over: the second must follow.
+    Half,
+    HalfBackslash,
+    /// Digits of the second half.
+    HalfHex(u8, u16),
 }
 
 struct Frame<S> {
@@ -119,8 +124,9 @@ struct Cursor {
 }
 
 impl<S: Copy> Scanner<S> {
-    /// A scanner at the start of a document whose outermost value is in state `root`. Duplicate members
-    /// are looked for only if `strict`: in what a client sends, not in what the server serialised.
+    /// A scanner at the start of a document whose outermost value is in state `root`. Duplicate members and
+    /// halves of surrogate pairs are looked for only if `strict`: in what a client sends, not in what the
+    /// server serialised.
     pub fn new(root: S, strict: bool) -> Self {
         Self {
             mode: Mode::Value,
@@ -382,21 +388,41 @@ impl<S: Copy> Scanner<S> {
                 },
                 Escape::Backslash => {
                     self.escape = match byte {
-                        b'u' => Escape::Hex(4),
+                        b'u' => Escape::Hex(4, 0),
                         b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Escape::None,
                         _ => return Err(self.fault(ErrorKind::Syntax, *at)),
                     };
                 }
-                Escape::Hex(left) => {
-                    if !byte.is_ascii_hexdigit() {
-                        return Err(self.fault(ErrorKind::Syntax, *at));
-                    }
-                    self.escape = if left == 1 { Escape::None } else { Escape::Hex(left - 1) };
+                Escape::Half if byte == b'\\' => self.escape = Escape::HalfBackslash,
+                Escape::HalfBackslash if byte == b'u' => self.escape = Escape::HalfHex(4, 0),
+                Escape::Half | Escape::HalfBackslash => return Err(self.fault(ErrorKind::Encoding, *at)),
+                Escape::Hex(left, before) | Escape::HalfHex(left, before) => {
+                    let digit = char::from(byte).to_digit(16).and_then(|digit| u16::try_from(digit).ok());
+                    let digit = digit.ok_or_else(|| self.fault(ErrorKind::Syntax, *at))?;
+                    let unit = before << 4 | digit;
+                    let second = matches!(self.escape, Escape::HalfHex(..));
+                    self.escape = match (left, second) {
+                        (1, _) => self.unit(unit, second).map_err(|kind| self.fault(kind, *at))?,
+                        (_, false) => Escape::Hex(left - 1, unit),
+                        (_, true) => Escape::HalfHex(left - 1, unit),
+                    };
                 }
             }
             *at += 1;
         }
         Ok(false)
+    }
+
+    /// What follows a `\u` with this value, which is perhaps the `second` of a pair.
+    fn unit(&self, unit: u16, second: bool) -> Result<Escape, ErrorKind> {
+        match (unit, second) {
+            (0xdc00..=0xdfff, true) => Ok(Escape::None),
+            (0xd800..=0xdbff, false) if self.strict => Ok(Escape::Half),
+            (0xdc00..=0xdfff, false) if self.strict => Err(ErrorKind::Encoding),
+            (_, true) => Err(ErrorKind::Encoding),
+            // What the server has stored passes as it is.
+            (_, false) => Ok(Escape::None),
+        }
     }
 
     fn number(&mut self, number: Number, chunk: &[u8], at: &mut usize) -> Result<(), Error> {

@@ -125,6 +125,14 @@ fn faults_are_found_at_every_cut() {
         (r#"{"name":1,"na\u006de":2}"#, DuplicateKey),
         (r#"[{"a":1},{"a":1,"b":{"a":1},"b":0}]"#, DuplicateKey),
         (r#"{"\ud800":1}"#, Encoding),
+        (r#""\ud800""#, Encoding),
+        (r#""\uDBFF.""#, Encoding),
+        (r#""\udc00""#, Encoding),
+        (r#""\ud800\ud800""#, Encoding),
+        (r#""\ud83d\n""#, Encoding),
+        (r#""\ud83d\u0041""#, Encoding),
+        (r#""\ud83d\ude0""#, Syntax),
+        (r#"{"t":"\ude00\ud83d"}"#, Encoding),
         (&too_deep, TooDeep),
         (&long_key, ErrorKind::TooLong),
         ("[1e1000]", ErrorKind::TooLong),
@@ -134,6 +142,16 @@ fn faults_are_found_at_every_cut() {
     }
     assert_eq!(at_every_cut(b"\"\xc3\"").unwrap_err(), Encoding);
     assert_eq!(at_every_cut(b"\"\xe2\x82").unwrap_err(), Truncated);
+}
+
+#[test]
+fn what_the_server_stored_passes() {
+    let text = br#"["\ud83d\ude00\uD83D\uDE00","\u0000\uffff"]"#;
+    assert_eq!(at_every_cut(text).unwrap().copied, text);
+    let mut diary = Diary::default();
+    let mut lenient = Scanner::new(b'-', false);
+    lenient.feed(br#"["\ud800","\udc00x"]"#, &mut diary).unwrap();
+    lenient.finish().unwrap();
 }
 
 #[test]
