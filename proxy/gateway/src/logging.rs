@@ -1,5 +1,7 @@
 //! Log lines on standard error: JSON for machines, text for people.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt;
 
@@ -20,9 +22,14 @@ pub fn start(log: &Log) {
     let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = match log.format {
         LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).try_init(),
-        LogFormat::Text => builder.with_target(false).try_init(),
+        LogFormat::Text => builder.with_target(false).with_ansi(colours()).try_init(),
     };
     if let Err(error) = started {
         eprintln!("logging does not start: {error}");
     }
+}
+
+/// Colours are for people at a terminal, not for files and service managers.
+fn colours() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty())
 }

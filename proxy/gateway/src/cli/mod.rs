@@ -78,12 +78,15 @@ fn say(line: &str) {
     println!("{line}");
 }
 
-/// An error with its causes, on one line each.
+/// An error with its causes, on one line. Some libraries' errors say their cause themselves: once is enough.
 fn report(error: &dyn std::error::Error) -> Failed {
     let mut message = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
-        message = format!("{message}: {cause}");
+        let text = cause.to_string();
+        if !message.ends_with(&text) {
+            message = format!("{message}: {text}");
+        }
         source = cause.source();
     }
     miette::miette!("{message}")
