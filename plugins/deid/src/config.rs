@@ -15,7 +15,7 @@ use fireguard_sdk::{File, Problem};
 use jsonc_parser::ast::{Array, Object, ObjectProp, Value};
 use jsonc_parser::common::Ranged;
 
-use crate::rules::{Method, Rule, Rules};
+use crate::rules::{Method, Pattern, Rule, Rules};
 use source::Source;
 
 /// Methods of the original tool that this version does not have.
@@ -135,9 +135,9 @@ fn read_rule(object: &Object<'_>, pointer: &str, source: &mut Source<'_>) -> Opt
     source.refuse_duplicates(object, pointer);
     for member in &object.properties {
         let name = member.name.as_str();
-        if !matches!(name, "path" | "method") {
+        if !matches!(name, "path" | "method" | "only") {
             let pointer = format!("{pointer}/{}", source::escape(name));
-            source.unknown(&member.name, &pointer, "member", &["path", "method"]);
+            source.unknown(&member.name, &pointer, "member", &["path", "method", "only"]);
         }
     }
     let path = required(object, "path", pointer, source).and_then(|(path, place)| {
@@ -158,12 +158,48 @@ fn read_rule(object: &Object<'_>, pointer: &str, source: &mut Source<'_>) -> Opt
         }
         found.map(|(_, method)| *method)
     });
+    let only = match object.get("only") {
+        Some(member) => read_only(member, &format!("{pointer}/only"), source),
+        None => Vec::new(),
+    };
     let (path, method) = (path?, method?);
+    if let Some(member) = object.get("only")
+        && let Err(message) = path.accepts_list(method)
+    {
+        source.problem(&member.name, &format!("{pointer}/only"), message);
+    }
     if let Err(message) = path.accepts(method) {
         let place = object.get("method").map_or(object.start(), |method| method.value.start());
         source.problem_at(place, &format!("{pointer}/method"), message);
     }
-    Some(Rule { scope: path.scope, selection: path.selection, method })
+    Some(Rule { scope: path.scope, selection: path.selection, method, only })
+}
+
+/// The values that a rule lets stay; a star at the end stands for whatever follows.
+fn read_only(member: &ObjectProp<'_>, pointer: &str, source: &mut Source<'_>) -> Vec<Pattern> {
+    let Value::Array(array) = &member.value else {
+        source.problem(&member.value, pointer, "`only` has to be an array of strings");
+        return Vec::new();
+    };
+    if array.elements.is_empty() {
+        source.problem(array, pointer, "`only` lists nothing: to let no value stay, redact");
+    }
+    let mut only = Vec::new();
+    for (index, element) in array.elements.iter().enumerate() {
+        let text = element.as_string_lit().map(|literal| literal.value.as_ref()).unwrap_or_default();
+        match text.strip_suffix('*') {
+            None if !text.is_empty() && !text.contains('*') => only.push(Pattern::Exact(text.to_owned())),
+            Some(start) if !start.is_empty() && !start.contains('*') => {
+                only.push(Pattern::Prefix(start.to_owned()));
+            }
+            _ => source.problem(
+                element,
+                &format!("{pointer}/{index}"),
+                "this has to be a string, with `*` nowhere but at the end and not alone: \"http://loinc.org\" or \"http://hl7.org/fhir/*\"",
+            ),
+        }
+    }
+    only
 }
 
 /// A member that has to be there and has to be a string, and where its value starts.

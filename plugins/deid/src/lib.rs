@@ -6,9 +6,11 @@
 //!
 //! Differences from the original, on purpose:
 //! - Keys are the host's. Hashes are the same under the same key.
+//! - Of a reference to another server the address is hashed too, and a version stays if it is a number.
 //! - Dates move by an offset of the *patient*, in every resource alike. Without one patient they are
 //!   redacted.
 //! - An age over 89 goes by calendar years: counted to the day, dates would vanish on the birthday.
+//! - A rule with `keep` may list the values that stay: `"only": ["http://loinc.org", "http://hl7.org/fhir/*"]`.
 //! - A value that is no date where one is due goes, instead of staying in clear.
 //! - Where `redact` would leave a year, an age or part of a postal code, but the url of the extension around
 //!   it goes, they go too: what an extension means is its url.

@@ -2,6 +2,7 @@
 
 pub(crate) mod date;
 pub(crate) mod reference;
+pub(crate) mod sampled_data;
 pub(crate) mod zip_code;
 
 /// Whether an age, as JSON writes the number, is more than 89 (45 CFR 164.514(b)(2)(i)(C)). What is no

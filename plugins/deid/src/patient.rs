@@ -22,11 +22,7 @@ impl Patient {
     /// Takes in a reference at a place that puts a resource into a patient's compartment.
     pub(crate) fn meet(&mut self, text: &str, reference: &Reference<'_>, patients: &mut Numbers) {
         match reference.ty {
-            Some(ResourceType::Patient) => {
-                // Without the version, and with the address of the server if there is one.
-                let patient = &text[..reference.before.len() + reference.id.len()];
-                self.add(patients.number(patient));
-            }
+            Some(ResourceType::Patient) => self.add(patients.number(reference.target)),
             Some(_) => {}
             // What is contained here is part of this resource and no patient of the server's.
             None if text.starts_with('#') => {}

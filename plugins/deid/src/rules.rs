@@ -20,6 +20,17 @@ pub struct Rule {
     pub selection: Selection,
     /// What happens to them.
     pub method: Method,
+    /// With [`Method::Keep`]: only these values stay, and others go. Empty: all stay.
+    pub only: Vec<Pattern>,
+}
+
+/// Values that a rule lets stay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pattern {
+    /// This text.
+    Exact(String),
+    /// Every text that begins like this.
+    Prefix(String),
 }
 
 /// The resources a rule is for.
@@ -79,7 +90,24 @@ impl Method {
     ];
 }
 
+impl Pattern {
+    /// Whether it lets this text stay.
+    #[must_use]
+    pub fn fits(&self, text: &str) -> bool {
+        match self {
+            Self::Exact(exact) => text == exact,
+            Self::Prefix(prefix) => text.starts_with(prefix.as_str()),
+        }
+    }
+}
+
 impl Rule {
+    /// Whether some of what it selects may go.
+    #[must_use]
+    pub fn takes_away(&self) -> bool {
+        self.method == Method::Redact || !self.only.is_empty()
+    }
+
     /// Whether it is for resources of this type.
     #[must_use]
     pub fn is_for(&self, ty: ResourceType) -> bool {

@@ -10,7 +10,7 @@ use crate::labels::Labels;
 use crate::matcher::{Action, Leaf, Matcher, Place, RuleId, StateId, Target, TargetId, Tells};
 use crate::methods::date::{Day, FhirDate};
 use crate::methods::reference::Reference;
-use crate::methods::{is_over_89, zip_code};
+use crate::methods::{is_over_89, sampled_data, zip_code};
 use crate::patient::Patient;
 use crate::pseudonyms::{TOKEN_LENGTH, Wanted};
 
@@ -156,7 +156,7 @@ impl Visitor for Pass<'_, '_> {
         }
         let depends_on_value = matches!(
             target.action,
-            Action::Leaf(Leaf::Year | Leaf::Age | Leaf::ZipCode | Leaf::Shift { .. })
+            Action::Leaf(Leaf::KeepListed(_) | Leaf::Year | Leaf::Age | Leaf::ZipCode | Leaf::Shift { .. })
         );
         let blank = depends_on_value
             && json::member(&self.text[start as usize..], &format!("_{}", key.name())).is_some();
@@ -289,7 +289,15 @@ impl Pass<'_, '_> {
                 self.frame().present.add(label);
                 Step::Keep
             }
-            Leaf::Drop => self.gone(blank),
+            Leaf::KeepListed(rule) => {
+                let only = &self.walk.matcher.rules().list[rule as usize].only;
+                let listed = value.string().is_some_and(|text| only.iter().any(|one| one.fits(&text)));
+                if listed { Step::Keep } else { self.gone(blank) }
+            }
+            Leaf::KeepNumbers if value.string().is_some_and(|text| sampled_data::is_valid(&text)) => {
+                Step::Keep
+            }
+            Leaf::Drop | Leaf::KeepNumbers => self.gone(blank),
             Leaf::Year => self.year(value, out, blank),
             Leaf::Age if is_over_89(value.raw()) => self.gone(blank),
             Leaf::Age => Step::Keep,

@@ -41,6 +41,22 @@ pub(super) fn parse(text: &str) -> Result<Path, String> {
 }
 
 impl Path {
+    /// Whether a list of values that stay makes sense with this method, for what this path selects.
+    pub(super) fn accepts_list(&self, method: Method) -> Result<(), String> {
+        if method != Method::Keep {
+            return Err("`only` belongs to the method `keep`: it lists the values that stay".to_owned());
+        }
+        let is_text = |ty: &TypeId| {
+            let other =
+                matches!(ty.name(), "boolean" | "decimal" | "integer" | "positiveInt" | "unsignedInt");
+            (ty.is_primitive() || ty.elements().len() == 0) && !other
+        };
+        match self.ends.iter().find(|ty| !is_text(ty)) {
+            Some(other) => Err(format!("`only` lists texts, and a `{}` is none", other.name())),
+            None => Ok(()),
+        }
+    }
+
     /// Whether a method does something to everything that this path selects. A node it does nothing to
     /// would be covered all the same, and stay in clear.
     pub(super) fn accepts(&self, method: Method) -> Result<(), String> {

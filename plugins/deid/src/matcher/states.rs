@@ -8,7 +8,7 @@ use rustc_hash::FxBuildHasher;
 
 use super::table::Table;
 use super::tries::{Position, Roots, RuleId, Tries};
-use crate::rules::{Method, Rules};
+use crate::rules::{Method, Rule, Rules};
 
 /// A state, by number.
 pub(crate) type StateId = u32;
@@ -141,6 +141,10 @@ pub(crate) enum Leaf {
     Keep,
     /// It stays, and is the code of a security label.
     KeepLabel,
+    /// It stays if the rule lists it.
+    KeepListed(RuleId),
+    /// It stays if it is a list of numbers, as in SampledData.
+    KeepNumbers,
     /// It goes.
     Drop,
     /// Its year stays, if that is not too long ago.
@@ -332,15 +336,21 @@ impl Matcher {
         let url = state.positions.iter().filter_map(|at| self.tries.child(*at, "url"));
         let selected_by = url.filter_map(|at| self.tries.rule(at)).min().filter(|_| !state.closed);
         let rule = first(state.rule, selected_by);
-        rule.is_some_and(|rule| self.rules.list[rule as usize].method == Method::Redact)
+        rule.is_some_and(|rule| self.rules.list[rule as usize].takes_away())
     }
 
     fn leaf(&self, parent: TypeId, element: &Element, rule: Option<RuleId>) -> Leaf {
         let parameters = &self.rules.parameters;
-        let Some(rule) = rule else { return Leaf::Keep };
         let (ty, name) = (element.ty.name(), element.definition_name);
-        match (self.rules.list[rule as usize].method, ty) {
-            (Method::Keep, _) => Leaf::Keep,
+        let kept = match (parent.name(), name) {
+            ("SampledData", "data") => Leaf::KeepNumbers,
+            _ => Leaf::Keep,
+        };
+        let Some(rule) = rule else { return kept };
+        let Rule { method, only, .. } = &self.rules.list[rule as usize];
+        match (method, ty) {
+            (Method::Keep, _) if !only.is_empty() => Leaf::KeepListed(rule),
+            (Method::Keep, _) => kept,
             (Method::Redact, "date" | "dateTime") if parameters.partial_dates => Leaf::Year,
             // A year alone is not a valid instant, so it goes.
             (Method::Redact, "date" | "dateTime" | "instant") => Leaf::Drop,

@@ -2,27 +2,29 @@
 
 use fireguard_sdk::fhir::r4::ResourceType;
 
-/// A reference, split so that `before + id + after` is the text again.
+/// A reference, split so that `before + hash of id + after` can take its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Reference<'t> {
-    /// What precedes the id: `Patient/`, `https://fhir.example.org/r4/Patient/`, `#`, `urn:uuid:`, or nothing
-    /// when the shape is not known and the whole text counts as the id.
+    /// What precedes the id: `Patient/`, `#`, `urn:uuid:`, or nothing when the shape is not known and the
+    /// whole text counts as the id.
     pub(crate) before: &'t str,
-    /// The id.
+    /// The id; of a resource on another server its address, which may be internal or tell a name.
     pub(crate) id: &'t str,
     /// `/_history/3`, or nothing.
     pub(crate) after: &'t str,
     /// The resource type that the text names.
     pub(crate) ty: Option<ResourceType>,
+    /// The text without the version.
+    pub(crate) target: &'t str,
 }
 
 impl<'t> Reference<'t> {
     /// Takes a reference apart.
     pub(crate) fn parse(text: &'t str) -> Self {
-        let whole = Self { before: "", id: text, after: "", ty: None };
+        let whole = Self { before: "", id: text, after: "", ty: None, target: text };
         let prefixed = |length: usize| {
             let (before, id) = text.split_at(length);
-            Self { before, id, after: "", ty: None }
+            Self { before, id, after: "", ty: None, target: text }
         };
         if text.starts_with('#') {
             return prefixed(1);
@@ -45,7 +47,7 @@ impl<'t> Reference<'t> {
             last = split_last(path)?;
         }
         let (to_type, id) = last;
-        if !is_id(id) || !version.is_none_or(is_id) {
+        if !is_id(id) || !version.is_none_or(is_version) {
             return None;
         }
         let (base, ty) = match to_type.bytes().rposition(|byte| byte == b'/') {
@@ -54,10 +56,11 @@ impl<'t> Reference<'t> {
         };
         let ty = ResourceType::parse(ty)?;
         (base.is_empty() || is_base(base)).then(|| Self {
-            before: &text[..to_id.len() - id.len()],
-            id,
+            before: &to_id[base.len()..to_id.len() - id.len()],
+            id: if base.is_empty() { id } else { to_id },
             after: &text[to_id.len()..],
             ty: Some(ty),
+            target: to_id,
         })
     }
 }
@@ -71,6 +74,11 @@ fn split_last(text: &str) -> Option<(&str, &str)> {
 fn is_id(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
     (1..=64).contains(&text.len()) && text.bytes().all(allowed)
+}
+
+/// A number, as servers count. Clients may have written anything.
+fn is_version(text: &str) -> bool {
+    (1..=20).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// The characters that the original allows in a server's address; there is no hyphen among them.
@@ -99,11 +107,16 @@ mod tests {
         for (text, before, id, after) in [
             ("Patient/p-1", "Patient/", "p-1", ""),
             ("Patient/p.1/_history/3", "Patient/", "p.1", "/_history/3"),
-            ("https://fhir.example.org:80/r4/Patient/1", "https://fhir.example.org:80/r4/Patient/", "1", ""),
+            (
+                "https://fhir.example.org:80/r4/Patient/1",
+                "Patient/",
+                "https://fhir.example.org:80/r4/Patient/1",
+                "",
+            ),
             (
                 "http://example.org/Observation/a/_history/2",
-                "http://example.org/Observation/",
-                "a",
+                "Observation/",
+                "http://example.org/Observation/a",
                 "/_history/2",
             ),
             ("#p1", "#", "p1", ""),
@@ -118,6 +131,7 @@ mod tests {
         ] {
             let reference = Reference::parse(text);
             assert_eq!((reference.before, reference.id, reference.after), (before, id, after), "{text}");
+            assert_eq!(format!("{}{after}", reference.target), text);
         }
     }
 
@@ -138,6 +152,7 @@ mod tests {
             "ftp://example.org/Patient/1",
             "Patient/1/_history/",
             "Patient/1/_history/2/",
+            "Patient/1/_history/miller",
             "Patient?identifier=http://h/mrn|123",
             "Patient/1?x=1",
             "Patient/1#p",
@@ -147,7 +162,7 @@ mod tests {
         ] {
             assert_eq!(
                 Reference::parse(text),
-                Reference { before: "", id: text, after: "", ty: None },
+                Reference { before: "", id: text, after: "", ty: None, target: text },
                 "{text}"
             );
         }
