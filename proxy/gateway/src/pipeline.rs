@@ -54,7 +54,7 @@ pub fn build(shared: &Arc<Shared>) -> Pipeline {
         // Sends throttled requests again, where that is safe.
         .layer(layer(retry::Retry::new(shared)))
         // To the server and back.
-        .service(forward::Forward::new(shared, forward::pools(shared)));
+        .service(forward::Forward::new(shared, forward::connections(shared)));
     Pipeline { stack: BoxCloneService::new(stack) }
 }
 

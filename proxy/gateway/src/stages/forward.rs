@@ -9,7 +9,7 @@ use fireguard_fhir::interaction::{BodyKind, Interaction};
 use fireguard_fhir::outcome::IssueCode;
 use fireguard_traffic::body::Body;
 use fireguard_traffic::hygiene;
-use fireguard_traffic::upstream::{Pool, SendError, Upstream};
+use fireguard_traffic::upstream::{Connections, SendError, Upstream};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Request, Response, StatusCode, Uri};
 use http_body_util::BodyExt;
@@ -29,9 +29,9 @@ pub struct Forward<U> {
 }
 
 /// The connections of one core to every server.
-pub fn pools(shared: &Shared) -> HashMap<String, Pool> {
+pub fn connections(shared: &Shared) -> HashMap<String, Connections> {
     let routes = shared.routes.iter();
-    routes.map(|r| (r.upstream_url.clone(), Pool::new(shared.pool_settings(&r.upstream)))).collect()
+    routes.map(|r| (r.upstream_url.clone(), Connections::new(shared.pool_settings(&r.upstream)))).collect()
 }
 
 impl<U: Upstream> Forward<U> {
@@ -47,7 +47,7 @@ impl<U: Upstream> Forward<U> {
         let Upload { mut body, watch } = ready.body;
         loop {
             let again = body.again().filter(|_| safe);
-            let sending = upstream.send(request.clone().map(|()| body.into_body()));
+            let sending = upstream.send(&request, body);
             ready.facts.attempt();
             let failure = match self.wait(sending, &ready.request.interaction, &watch).await {
                 Ok(Ok(response)) => {

@@ -1,20 +1,28 @@
 //! The way to the FHIR server.
 //!
-//! [`Upstream`] is the seam: the pool over hyper's client connections is one implementation; a connection that
-//! is polled in the request's own task can be another.
+//! [`Upstream`] is the seam. [`Connections`] is what the gateway uses: requests whose body is all there go over
+//! [`Fused`] connections, polled in the exchange's own task; bodies that stream go over [`Pool`], hyper's client.
 
+mod by_body;
+mod connect;
+pub mod fused;
+mod idle;
 mod lease;
 mod pool;
+mod silence;
 
 use std::future::Future;
 
 use bytes::Bytes;
 use http::{Request, Response};
 
-use crate::body::{Body, BodyError};
+use crate::body::{BodyError, Outgoing};
 
+pub use by_body::Connections;
+pub use connect::PoolSettings;
+pub use fused::{Fused, FusedBody};
 pub use lease::LeasedBody;
-pub use pool::{Pool, PoolSettings};
+pub use pool::Pool;
 
 /// Sends requests to one FHIR server over HTTP/1.1.
 pub trait Upstream: Clone + Send + Sync + 'static {
@@ -24,7 +32,8 @@ pub trait Upstream: Clone + Send + Sync + 'static {
     /// Sends one request (its URI in origin form, its `Host` set) and waits for the answer's head.
     fn send(
         &self,
-        request: Request<Body>,
+        head: &Request<()>,
+        body: Outgoing,
     ) -> impl Future<Output = Result<Response<Self::Body>, SendError>> + Send;
 }
 
@@ -42,8 +51,8 @@ pub enum SendError {
     Broken {
         /// It had carried other requests before: the server may just have been closing it.
         reused: bool,
-        /// What hyper says.
+        /// What went wrong.
         #[source]
-        source: hyper::Error,
+        source: BodyError,
     },
 }

@@ -1,77 +1,42 @@
-//! A core's own pool of connections to one server.
+//! A core's own pool of hyper's client connections to one server.
 //!
 //! HAPI's Tomcat closes a connection after every 100th request and after each 400 and 500 answer, and keeps an
 //! idle one for 60 seconds. So a connection is given back only if the answer does not say `close`; one that
 //! is no longer ready is dropped when it would be taken; and an idle one is not kept long.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use http::header::{CONNECTION, HeaderMap};
 use http::{Request, Response};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout};
 
-use super::{LeasedBody, SendError, Upstream};
-use crate::body::Body;
-
-/// How connections are made and kept.
-#[derive(Debug, Clone)]
-pub struct PoolSettings {
-    /// Host name or address, without brackets.
-    pub host: String,
-    /// TCP port.
-    pub port: u16,
-    /// How long connecting may take.
-    pub connect_timeout: Duration,
-    /// How long the server may stay silent inside a body.
-    pub body_idle_timeout: Duration,
-    /// How long an unused connection is kept; less than the server's keep-alive.
-    pub keep_idle: Duration,
-    /// How many unused connections are kept.
-    pub max_idle: usize,
-}
+use super::idle::{Fitness, Idle};
+use super::{LeasedBody, PoolSettings, SendError, Upstream};
+use crate::body::{Body, Outgoing};
 
 /// See the module's text. Cheap to clone; use one on each core.
 #[derive(Clone)]
 pub struct Pool {
     settings: Arc<PoolSettings>,
-    idle: Arc<Idle>,
+    idle: Arc<Idle<Sender>>,
 }
 
-/// A connection between requests.
-pub(super) struct Connection {
-    sender: SendRequest<Body>,
-    since: Instant,
-}
-
-/// The connections at rest.
-pub(super) struct Idle {
-    connections: Mutex<Vec<Connection>>,
-    keep: Duration,
-    max: usize,
-}
+/// The near end of a connection.
+pub(super) type Sender = SendRequest<Body>;
 
 impl Pool {
     /// An empty pool.
     pub fn new(settings: PoolSettings) -> Self {
-        let idle = Idle { connections: Mutex::default(), keep: settings.keep_idle, max: settings.max_idle };
-        Self { settings: Arc::new(settings), idle: Arc::new(idle) }
+        Self { idle: Arc::new(Idle::new(&settings)), settings: Arc::new(settings) }
     }
 
-    async fn connect(&self) -> Result<SendRequest<Body>, SendError> {
-        let address = (self.settings.host.as_str(), self.settings.port);
-        let stream = timeout(self.settings.connect_timeout, TcpStream::connect(address))
-            .await
-            .map_err(|_| SendError::ConnectTimeout)?
-            .map_err(SendError::Connect)?;
-        stream.set_nodelay(true).map_err(SendError::Connect)?;
+    async fn connect(&self) -> Result<Sender, SendError> {
+        let stream = self.settings.connect().await?;
         let (sender, connection) = http1::Builder::new()
             .handshake(TokioIo::new(stream))
             .await
-            .map_err(|source| SendError::Broken { reused: false, source })?;
+            .map_err(|source| SendError::Broken { reused: false, source: source.into() })?;
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "upstream connection ended");
@@ -80,13 +45,8 @@ impl Pool {
         Ok(sender)
     }
 
-    fn leased(
-        &self,
-        response: Response<hyper::body::Incoming>,
-        sender: SendRequest<Body>,
-    ) -> Response<LeasedBody> {
-        let lease = (!says_close(response.headers()))
-            .then(|| (Connection { sender, since: Instant::now() }, Arc::clone(&self.idle)));
+    fn leased(&self, response: Response<hyper::body::Incoming>, sender: Sender) -> Response<LeasedBody> {
+        let lease = (!says_close(response.headers())).then(|| (sender, Arc::clone(&self.idle)));
         response.map(|incoming| LeasedBody::new(incoming, lease, self.settings.body_idle_timeout))
     }
 }
@@ -94,49 +54,38 @@ impl Pool {
 impl Upstream for Pool {
     type Body = LeasedBody;
 
-    async fn send(&self, mut request: Request<Body>) -> Result<Response<LeasedBody>, SendError> {
-        while let Some(mut connection) = self.idle.take() {
-            match connection.sender.try_send_request(request).await {
-                Ok(response) => return Ok(self.leased(response, connection.sender)),
+    async fn send(&self, head: &Request<()>, body: Outgoing) -> Result<Response<LeasedBody>, SendError> {
+        let mut request = head.clone().map(|()| body.into_body());
+        while let Some(mut sender) = self.idle.take(fitness) {
+            match sender.try_send_request(request).await {
+                Ok(response) => return Ok(self.leased(response, sender)),
                 Err(mut failed) => match failed.take_message() {
                     // It never left: any other connection may carry it.
                     Some(unsent) => request = unsent,
-                    None => return Err(SendError::Broken { reused: true, source: failed.into_error() }),
+                    None => {
+                        let source = failed.into_error().into();
+                        return Err(SendError::Broken { reused: true, source });
+                    }
                 },
             }
         }
         let mut sender = self.connect().await?;
         match sender.send_request(request).await {
             Ok(response) => Ok(self.leased(response, sender)),
-            Err(source) => Err(SendError::Broken { reused: false, source }),
+            Err(source) => Err(SendError::Broken { reused: false, source: source.into() }),
         }
     }
 }
 
-impl Idle {
-    pub(super) fn put(&self, mut connection: Connection) {
-        connection.since = Instant::now();
-        let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
-        if connections.len() < self.max {
-            connections.push(connection);
-        }
-    }
-
-    /// The connection used last, if it is alive: the server is least likely to be closing it.
-    fn take(&self) -> Option<Connection> {
-        let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
-        connections.retain(|c| !c.sender.is_closed() && c.since.elapsed() < self.keep);
-        // One that was given back a moment ago may still be finishing; it stays for the next.
-        let at = connections.iter().rposition(|c| c.sender.is_ready())?;
-        Some(connections.remove(at))
+fn fitness(sender: &mut Sender) -> Fitness {
+    match () {
+        () if sender.is_closed() => Fitness::Dead,
+        () if sender.is_ready() => Fitness::Fit,
+        // One that was given back a moment ago may still be finishing.
+        () => Fitness::NotYet,
     }
 }
 
 fn says_close(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|token| token.trim().eq_ignore_ascii_case("close"))
+    headers.get_all(CONNECTION).iter().any(|value| super::fused::lists(value, "close"))
 }
