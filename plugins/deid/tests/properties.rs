@@ -158,7 +158,12 @@ fn generate(random: &mut Random, ty: TypeId, depth: usize, marker: &mut usize) -
         }
         if element.ty.is_primitive() || element.ty.name() == "System.String" {
             let count = if element.many { 1 + random.below(3) } else { 1 };
-            let values: Vec<Value> = (0..count).map(|_| primitive(random, element.ty, marker)).collect();
+            let value = |random: &mut Random, marker: &mut usize| match (ty.name(), element.json_name) {
+                // Nothing else stays there.
+                ("SampledData", "data") => json!("1.5 -2 E"),
+                _ => primitive(random, element.ty, marker),
+            };
+            let values: Vec<Value> = (0..count).map(|_| value(random, marker)).collect();
             let has_sibling = random.below(5) == 0 && element.ty.is_primitive();
             if has_sibling {
                 let siblings: Vec<Value> = (0..count)
