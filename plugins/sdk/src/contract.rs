@@ -1,6 +1,6 @@
 //! What host and plugin say to each other (`wit/plugin.wit`), in plain Rust.
 
-use fireguard_fhir::json::{self, Rewrite, Step};
+use fireguard_fhir::json::{self, Rewrite};
 
 use crate::Host;
 
@@ -124,43 +124,6 @@ pub struct Refusal {
     pub message: String,
 }
 
-impl Settings {
-    /// The file of this name.
-    #[must_use]
-    pub fn file(&self, name: &str) -> Option<&File> {
-        self.files.iter().find(|file| file.name == name)
-    }
-
-    /// Refuses settings that the plugin does not know.
-    ///
-    /// # Errors
-    /// A problem for each member of the settings that `known` does not name, or one if they are no object.
-    pub fn refuse_unknown(&self, known: &[&str]) -> Result<(), Vec<Problem>> {
-        let mut problems = Vec::new();
-        let mut meet = |path: &str, _: &json::Value<'_>, _: &mut Vec<u8>| {
-            // A path writes `\.` and `\\` for the dots and backslashes of a name.
-            let name = path.replace("\\.", ".").replace("\\\\", "\\");
-            if !known.contains(&name.as_str()) {
-                let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
-                let message = match known {
-                    [] => format!("unknown setting `{name}`: this plugin has none"),
-                    _ => format!("unknown setting `{name}`: there are `{}`", known.join("`, `")),
-                };
-                problems.push(Problem { pointer, message, ..Problem::default() });
-            }
-            Step::Keep
-        };
-        let text = self.json.as_bytes();
-        let object = text.trim_ascii_start().first() == Some(&b'{');
-        match json::transform(text, &mut meet) {
-            Ok(_) if object && problems.is_empty() => Ok(()),
-            Ok(_) if object => Err(problems),
-            Ok(_) => Err(vec![Problem::of_settings("the settings have to be a JSON object")]),
-            Err(error) => Err(vec![Problem::of_settings(format!("the settings: {error}"))]),
-        }
-    }
-}
-
 impl Problem {
     /// A problem with the settings as a whole.
     #[must_use]
@@ -205,26 +168,9 @@ impl Verdict {
 
 #[cfg(test)]
 mod tests {
+    use fireguard_fhir::json::Step;
+
     use super::*;
-
-    fn refused(json: &str, known: &[&str]) -> Vec<(String, String)> {
-        let settings = Settings { json: json.to_owned(), files: Vec::new() };
-        let problems = settings.refuse_unknown(known).err().unwrap_or_default();
-        problems.into_iter().map(|problem| (problem.pointer, problem.message)).collect()
-    }
-
-    #[test]
-    fn refuses_unknown_settings() {
-        assert_eq!(refused("{}", &[]), []);
-        assert_eq!(refused(" {\"a\": {\"b\": 1}}", &["a"]), []);
-        let unknown = refused(r#"{"a":1,"b/~.c":[2],"\u0064":3}"#, &["a", "z"]);
-        let pointers: Vec<_> = unknown.iter().map(|(pointer, _)| pointer.as_str()).collect();
-        assert_eq!(pointers, ["/b~1~0.c", "/d"]);
-        assert_eq!(unknown[1].1, "unknown setting `d`: there are `a`, `z`");
-        assert_eq!(refused("[]", &[]).len(), 1);
-        assert_eq!(refused("{\"a\":1,\"a\":2}", &["a"]).len(), 1);
-        assert!(refused("{", &[])[0].1.contains("ends too early"));
-    }
 
     #[test]
     fn a_refusal_does_not_quote_the_resource() {

@@ -53,6 +53,7 @@
 
 mod contract;
 mod host;
+mod settings;
 
 #[cfg(target_family = "wasm")]
 #[doc(hidden)]
