@@ -4,9 +4,11 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::expect_used, clippy::panic, reason = "a panic is how a target tells what it found")]
 
+mod answers;
 mod json;
 mod requests;
 
+pub use answers::answer;
 pub use json::{rewrite, scanner, split};
 pub use requests::{interaction, parameters, urls};
 
@@ -14,11 +16,12 @@ pub use requests::{interaction, parameters, urls};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 7] = [
     ("scanner", scanner),
     ("rewrite", rewrite),
     ("split", split),
     ("interaction", interaction),
     ("parameters", parameters),
     ("urls", urls),
+    ("answer", answer),
 ];
