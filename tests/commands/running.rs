@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use fireguard_test_support::gateway::Gateway;
 use fireguard_test_support::standin::{Answer, StandIn};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const LISTEN: &str = "[server]\nlisten = \"127.0.0.1:0\"\nworkers = 2\n[admin]\nlisten = \"127.0.0.1:0\"\n";
@@ -85,4 +87,44 @@ async fn a_second_signal_stops_at_once() {
     let ended = tokio::task::spawn_blocking(move || gateway.stop().unwrap());
     assert_eq!(tokio::time::timeout(PATIENCE, ended).await.unwrap().unwrap().code(), Some(0));
     assert!(request.await.unwrap().is_err());
+}
+
+#[tokio::test]
+async fn connections_that_fail_before_a_request_are_counted_and_some_are_logged() {
+    let folder = tempfile::tempdir().unwrap();
+    let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let write = |name: &str, text: String| {
+        std::fs::write(folder.path().join(name), text).unwrap();
+        folder.path().join(name).display().to_string()
+    };
+    let certificate = write("server.pem", pair.cert.pem());
+    let key = write("server.key", pair.signing_key.serialize_pem());
+    let tls = format!("tls = {{ certificate = {certificate:?}, key = \"file:{key}\" }}\n");
+    let proxy = "trusted_peers = [\"127.0.0.1\"]\nproxy_protocol = true\n".to_owned();
+    for (server, step) in [(tls, "tls"), (proxy, "proxy-header")] {
+        let config = format!(
+            "{}[upstreams.hapi]\nurl = \"http://127.0.0.1:9/fhir\"\n\
+             [routes.fhir]\npath = \"/fhir\"\nupstream = \"hapi\"\n",
+            LISTEN.replacen("[server]\n", &format!("[server]\n{server}"), 1)
+        );
+        let gateway = run(config).await;
+        for _ in 0..15 {
+            let mut stream = TcpStream::connect(gateway.listen()).await.unwrap();
+            stream.write_all(b"GET /fhir/metadata HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();
+            // However it is refused, it ends.
+            let _ = stream.read_to_end(&mut Vec::new()).await;
+        }
+        let counted = format!("fireguard_connections_refused_total{{step=\"{step}\"}} 15");
+        until("all are counted", async || {
+            let metrics = reqwest::get(format!("{}/metrics", gateway.admin_url())).await.unwrap();
+            metrics.text().await.unwrap().contains(&counted)
+        })
+        .await;
+        let log = gateway.log();
+        let lines: Vec<_> = log.lines().filter(|line| line.contains("before its first request")).collect();
+        assert_eq!(lines.len(), 10, "{log}");
+        for part in [format!("\"step\":\"{step}\""), "\"peer\":\"127.0.0.1\"".to_owned()] {
+            assert!(lines.iter().all(|line| line.contains(&part)), "{part}: {log}");
+        }
+    }
 }

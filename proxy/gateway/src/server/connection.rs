@@ -12,11 +12,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::refused::Step;
 use super::{Peer, Settings, proxy_protocol};
 use crate::pipeline::Pipeline;
 use crate::state::Shared;
 
-/// Serves one connection to its end. What goes wrong here is the client's and only noted for debugging.
+/// Serves one connection to its end. What goes wrong here is the client's.
 pub(super) async fn serve(
     mut stream: TcpStream,
     address: IpAddr,
@@ -34,16 +35,16 @@ pub(super) async fn serve(
         match timeout(settings.head_timeout, proxy_protocol::read(&mut stream)).await {
             Ok(Ok(Some(client))) => peer.address = client.to_canonical(),
             Ok(Ok(None)) => {}
-            Ok(Err(error)) => return tracing::debug!(%error, "PROXY header refused"),
-            Err(_) => return tracing::debug!("PROXY header too slow"),
+            Ok(Err(error)) => return settings.refused.note(Step::ProxyHeader, peer.address, &error),
+            Err(error) => return settings.refused.note(Step::ProxyHeader, peer.address, &error),
         }
     }
     match &settings.tls {
         None => http(stream, peer, &settings, pipeline, watcher).await,
         Some(acceptor) => match timeout(settings.head_timeout, acceptor.accept(stream)).await {
             Ok(Ok(stream)) => http(stream, peer, &settings, pipeline, watcher).await,
-            Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
-            Err(_) => tracing::debug!("TLS handshake too slow"),
+            Ok(Err(error)) => settings.refused.note(Step::Tls, peer.address, &error),
+            Err(error) => settings.refused.note(Step::Tls, peer.address, &error),
         },
     }
 }

@@ -2,6 +2,7 @@
 
 mod connection;
 mod proxy_protocol;
+mod refused;
 mod tls;
 
 use std::io;
@@ -41,6 +42,7 @@ struct Settings {
     tls: Option<tokio_rustls::TlsAcceptor>,
     head_timeout: Duration,
     drain: Duration,
+    refused: refused::Refused,
     builder: Builder<TokioExecutor>,
 }
 
@@ -69,6 +71,7 @@ impl Server {
             tls,
             head_timeout: shared.limits.client_head.0,
             drain: shared.limits.drain.0,
+            refused: refused::Refused::default(),
             builder: builder(shared),
         });
         let mut address = shared.server.listen;
