@@ -94,6 +94,20 @@ impl Clients {
     }
 }
 
+/// Whether an answer has come to its end, told by its length or by its last chunk.
+fn is_whole(answer: &[u8]) -> bool {
+    let Some(head) = answer.windows(HEAD_END.len()).position(|bytes| bytes == HEAD_END) else { return false };
+    let lines = answer[..head].split(|byte| *byte == b'\n');
+    let length = lines
+        .filter_map(|line| line.strip_prefix(b"content-length:").or(line.strip_prefix(b"Content-Length:")));
+    let length =
+        length.filter_map(|value| std::str::from_utf8(value).ok()?.trim().parse::<usize>().ok()).next();
+    match length {
+        Some(length) => answer.len() >= head + HEAD_END.len() + length,
+        None => answer.ends_with(LAST_CHUNK),
+    }
+}
+
 async fn ask_on(address: SocketAddr, done: &AtomicU64) -> Result<(), Error> {
     let request = format!(
         "GET /fhir/Basic?code=x HTTP/1.1\r\nHost: {address}\r\nAccept: application/fhir+json\r\n\r\n"
@@ -105,7 +119,7 @@ async fn ask_on(address: SocketAddr, done: &AtomicU64) -> Result<(), Error> {
     loop {
         buffer.clear();
         stream.write_all(request.as_bytes()).await.map_err(lost())?;
-        while !buffer.ends_with(LAST_CHUNK) {
+        while !is_whole(&buffer) {
             if stream.read_buf(&mut buffer).await.map_err(lost())? == 0 {
                 return Err(Error::Usage("the proxy closed a connection of the benchmark".to_owned()));
             }

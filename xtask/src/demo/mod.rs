@@ -1,6 +1,7 @@
 //! `cargo xtask demo`: a real HAPI with data behind Fireguard, and lines to try it with.
 
 mod config;
+mod dates;
 mod leaks;
 mod lines;
 
@@ -43,7 +44,10 @@ pub(crate) fn run(check: bool) -> Result<(), Error> {
         let failed = lines.iter().filter(|line| !line.check(hapi.base_url())).count();
         let documents: Vec<Value> =
             bundles.iter().filter_map(|bundle| serde_json::from_slice(&bundle.json).ok()).collect();
-        let markers = Markers::of(&documents).map_err(|error| Error::Usage(error.to_string()))?;
+        // Of what HAPI says of itself nothing came with the data.
+        let statement = capabilities(hapi.base_url())?;
+        let markers = Markers::of(documents.iter().chain([&statement]))
+            .map_err(|error| Error::Usage(error.to_string()))?;
         let clean = leaks::search(&gateway, hapi.base_url(), &documents, &markers, &progress)?;
         if failed > 0 || !clean {
             return Err(Error::Usage(format!("the demo is not as printed: {failed} line(s) failed")));
@@ -64,6 +68,14 @@ pub(crate) fn run(check: bool) -> Result<(), Error> {
     drop((gateway, hapi));
     print("\nstopped");
     Ok(())
+}
+
+fn capabilities(base: &str) -> Result<Value, Error> {
+    let failed = |error: &dyn std::fmt::Display| Error::Usage(format!("{base}/metadata: {error}"));
+    let get = ureq::get(format!("{base}/metadata")).header("accept", "application/fhir+json");
+    let mut answer = get.call().map_err(|e| failed(&e))?;
+    let text = answer.body_mut().with_config().limit(64 << 20).read_to_string().map_err(|e| failed(&e))?;
+    serde_json::from_str(&text).map_err(|e| failed(&e))
 }
 
 /// Returns when somebody presses Ctrl-C or asks the process to end.

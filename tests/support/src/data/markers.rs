@@ -21,6 +21,8 @@ pub enum Kind {
     Identifier,
     /// A full date of birth.
     BirthDate,
+    /// A host in a hospital's own network, in an address.
+    InternalHost,
 }
 
 /// A text that identifies somebody.
@@ -51,8 +53,8 @@ pub struct Markers {
 }
 
 impl Markers {
-    /// Collects what identifies people in these resources or Bundles. Organizations, their addresses and
-    /// their identifiers are not people and are left out.
+    /// Collects what identifies people in these resources or Bundles, and hosts that nobody outside has to
+    /// know. Organizations, their addresses and their identifiers are not people and are left out.
     ///
     /// # Errors
     /// There are too many markers to search for: beyond any data set that fits a test.

@@ -45,12 +45,21 @@ impl Collector {
         match value {
             Value::Array(items) => items.iter().for_each(|item| self.visit(item, resource_type)),
             Value::Object(members) => self.visit_object(members, resource_type),
+            Value::String(text) => {
+                if let Some(host) = internal_host(text) {
+                    self.add(Kind::InternalHost, host, resource_type);
+                }
+            }
             _ => {}
         }
     }
 
     fn visit_object(&mut self, members: &Map<String, Value>, resource_type: &str) {
         let resource_type = members.get("resourceType").and_then(Value::as_str).unwrap_or(resource_type);
+        if resource_type == "CapabilityStatement" {
+            // A server's words about itself.
+            return members.values().for_each(|member| self.learn_all(member));
+        }
         self.learn_ordinary_words(members, resource_type);
         self.take_loose_names(members, resource_type);
         for (name, member) in members {
@@ -147,12 +156,22 @@ impl Collector {
             let means_something = match name.as_str() {
                 "code" | "display" => coded,
                 "name" | "alias" => NOT_PEOPLE.contains(&resource_type),
-                "resourceType" | "system" | "status" | "unit" => true,
+                "system" => member.as_str().and_then(internal_host).is_none(),
+                "resourceType" | "status" | "unit" => true,
                 _ => false,
             };
             if let Some(text) = member.as_str().filter(|_| means_something) {
                 self.learn(text);
             }
+        }
+    }
+
+    fn learn_all(&mut self, value: &Value) {
+        match value {
+            Value::String(text) => self.learn(text),
+            Value::Array(items) => items.iter().for_each(|item| self.learn_all(item)),
+            Value::Object(members) => members.values().for_each(|member| self.learn_all(member)),
+            _ => {}
         }
     }
 
@@ -183,6 +202,14 @@ impl Collector {
         let marker = |((kind, text), resource_type)| Marker { kind, text, resource_type };
         self.found.into_iter().map(marker).collect()
     }
+}
+
+/// The host of an address in a network of one's own (RFC 1918, and the names reserved for it).
+fn internal_host(text: &str) -> Option<&str> {
+    let host = text.split_once("://")?.1.split(['/', ':', '?', '#']).next()?;
+    let reserved = [".internal", ".local", ".lan", ".home.arpa"].iter().any(|name| host.ends_with(name));
+    let private = host.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_private());
+    (reserved || private).then_some(host)
 }
 
 fn one_or_many(value: &Value) -> impl Iterator<Item = &Value> {
