@@ -53,7 +53,7 @@ fn collect(value: &Value, ty: &str, path: &mut String, dates: &mut HashSet<(Stri
 fn within_resource<'a>(answer: &'a Value, pointer: &str) -> (&'a str, String) {
     let mut here = answer;
     let (mut ty, mut path) = ("", String::new());
-    for step in pointer.split('/') {
+    for step in pointer.split('/').skip(1) {
         if here["resourceType"].is_string() && (path.ends_with("/resource") || path.is_empty()) {
             (ty, path) = (here["resourceType"].as_str().unwrap_or_default(), String::new());
         }
