@@ -34,17 +34,51 @@ fn the_stages_on_the_page_are_those_of_the_pipeline() {
 
 #[test]
 fn the_metrics_on_the_page_are_those_of_the_code() {
-    let mut recorded = BTreeSet::new();
+    let recorded: BTreeSet<_> = sources().iter().flat_map(|text| names(text, '"')).collect();
+    let listed: BTreeSet<_> = names(&read("docs/guide/operations.md"), '`').collect();
+    assert_eq!(listed, recorded);
+}
+
+#[test]
+fn the_log_messages_of_the_code_are_on_the_page() {
+    let sources = sources();
+    let found: BTreeSet<_> = sources.iter().flat_map(|text| messages(text)).collect();
+    assert!(found.len() > 10, "{found:?}");
+    let page = read("docs/guide/operations.md");
+    let missing: Vec<_> = found.iter().filter(|message| !page.contains(&format!("`{message}`"))).collect();
+    assert!(missing.is_empty(), "not on the page: {missing:#?}");
+}
+
+/// The Rust files of the proxy, without their tests.
+fn sources() -> Vec<String> {
+    let mut sources = Vec::new();
     let mut open = vec![repository::root().join("proxy")];
     while let Some(path) = open.pop() {
         if path.is_dir() {
             open.extend(std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
         } else if path.extension().is_some_and(|kind| kind == "rs") {
-            recorded.extend(names(&std::fs::read_to_string(path).unwrap(), '"'));
+            let text = std::fs::read_to_string(path).unwrap();
+            sources.push(text.split("#[cfg(test)]").next().unwrap_or_default().to_owned());
         }
     }
-    let listed: BTreeSet<_> = names(&read("docs/guide/operations.md"), '`').collect();
-    assert_eq!(listed, recorded);
+    sources
+}
+
+/// The fixed messages that are logged at `info` and above.
+fn messages(text: &str) -> impl Iterator<Item = &str> {
+    let calls = ["info", "warn", "error"].map(|level| format!("tracing::{level}!("));
+    let begins = calls
+        .into_iter()
+        .flat_map(|call| text.match_indices(&call).map(|(at, call)| at + call.len()).collect::<Vec<_>>());
+    begins.filter_map(|begin| {
+        let mut depth = 1;
+        let end = text[begin..].find(|c| {
+            depth += i32::from(c == '(') - i32::from(c == ')');
+            depth == 0
+        })?;
+        let message = text[begin..begin + end].trim_end().trim_end_matches(',').strip_suffix('"')?;
+        Some(message.rsplit('"').next()?).filter(|message| !message.contains('{'))
+    })
 }
 
 /// The names of metrics between these quotes.
