@@ -220,7 +220,7 @@ async fn links_name_the_configured_address_whatever_the_host() {
         Ask::get("/fhir/Patient"),
         Ask::get("/fhir/Patient").header("Host", "evil.example"),
         Ask::get("/fhir/Patient").header("X-Forwarded-Host", "evil.example"),
-        Ask::get("http://evil.example/fhir/Patient"),
+        Ask::get("http://evil.example/fhir/Patient").header("Host", "evil.example"),
     ] {
         let reply = rig.send(ask).await;
         assert_eq!(reply.status, 200, "{reply:?}");

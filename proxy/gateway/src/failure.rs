@@ -39,6 +39,8 @@ pub struct Failure {
     pub retry_after: Option<Duration>,
     /// The methods that are allowed instead.
     pub allow: &'static [&'static str],
+    /// Whether nothing more is read from the client's connection.
+    pub closes: bool,
 }
 
 impl Failure {
@@ -49,7 +51,8 @@ impl Failure {
         code: IssueCode,
         message: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self { source, status, code, message: message.into(), detail: None, retry_after: None, allow: &[] }
+        let message = message.into();
+        Self { source, status, code, message, detail: None, retry_after: None, allow: &[], closes: false }
     }
 
     /// The client's fault.
@@ -66,6 +69,13 @@ impl Failure {
     #[must_use]
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = Some(detail.into());
+        self
+    }
+
+    /// Closes the client's connection: where its next request begins is not certain.
+    #[must_use]
+    pub fn closing(mut self) -> Self {
+        self.closes = true;
         self
     }
 

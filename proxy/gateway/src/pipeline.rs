@@ -39,7 +39,7 @@ pub fn build(shared: &Arc<Shared>) -> Pipeline {
         // Limits one client on one route, before any work is done for it.
         .layer(layer(rate::Rate))
         // Gate 1: does the route let this interaction through?
-        .layer(layer(gate::Gate))
+        .layer(layer(gate::Gate::new(shared)))
         // Makes the body for the server: forms are read and merged, JSON is checked as it streams.
         .layer(layer(body::MakeBody::new(shared)))
         // Puts a write into a task of its own: HAPI commits even if the client has left.

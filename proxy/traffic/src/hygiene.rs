@@ -4,6 +4,8 @@
 //! and its answers name its software. What is not listed stays here.
 
 use http::header::{self, HeaderMap, HeaderName};
+use http::request::Parts;
+use http::{Method, Uri, Version};
 
 /// Always of one hop, listed in `Connection` or not.
 const HOP_BY_HOP: [HeaderName; 9] = [
@@ -42,6 +44,71 @@ const ANSWER: [HeaderName; 16] = [
     HeaderName::from_static("x-progress"),
     HeaderName::from_static("accept-patch"),
 ];
+
+/// What two readers of a request could take in two ways (RFC 9112 §3.2, §6.1): it is refused and its connection
+/// closed. hyper has settled the rest: lengths that differ, codings that do not end in `chunked`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Ambiguity {
+    /// No `Host`, or several.
+    #[error("a request has one Host header")]
+    Host,
+    /// The request line names another host than `Host`, or a scheme that is not ours.
+    #[error("the request line must name the host of the Host header, by http or https")]
+    Target,
+    /// Several lengths.
+    #[error("a request has one Content-Length")]
+    Length,
+    /// Another coding than `chunked`, or it twice.
+    #[error("the only Transfer-Encoding is chunked")]
+    Coding,
+    /// The start of a tunnel.
+    #[error("CONNECT is for tunnels, and there are none here")]
+    Connect,
+}
+
+/// Looks for what two readers could take in two ways.
+///
+/// # Errors
+/// The first of it.
+pub fn unambiguous(head: &Parts) -> Result<(), Ambiguity> {
+    if head.method == Method::CONNECT {
+        return Err(Ambiguity::Connect);
+    }
+    let mut hosts = head.headers.get_all(header::HOST).iter();
+    match (hosts.next(), hosts.next(), head.uri.authority()) {
+        (_, Some(_), _) => return Err(Ambiguity::Host),
+        (None, None, None) if head.version >= Version::HTTP_11 => return Err(Ambiguity::Host),
+        (Some(host), None, Some(authority))
+            if !host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes()) =>
+        {
+            return Err(Ambiguity::Target);
+        }
+        _ => {}
+    }
+    if head.uri.scheme_str().is_some_and(|scheme| !matches!(scheme, "http" | "https")) {
+        return Err(Ambiguity::Target);
+    }
+    if head.headers.get_all(header::CONTENT_LENGTH).iter().nth(1).is_some() {
+        return Err(Ambiguity::Length);
+    }
+    let mut codings = head.headers.get_all(header::TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => Ok(()),
+        (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
+        _ => Err(Ambiguity::Coding),
+    }
+}
+
+/// The bytes of a URL, less its scheme.
+pub fn url_bytes(url: &Uri) -> usize {
+    let authority = url.authority().map_or(0, |authority| authority.as_str().len());
+    authority + url.path_and_query().map_or(0, |path| path.as_str().len())
+}
+
+/// The bytes of headers, as HTTP/1.1 writes them.
+pub fn headers_bytes(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum()
+}
 
 /// Removes what is of this hop only, first what `Connection` names.
 pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
@@ -84,6 +151,50 @@ mod tests {
 
     fn map(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs.iter().map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v))).collect()
+    }
+
+    #[test]
+    fn what_can_be_read_in_two_ways_is_found() {
+        use Ambiguity::{Coding, Connect, Host, Length, Target};
+        let (get, version) = (Method::GET, Version::HTTP_11);
+        let host = ("host", "a.example");
+        for (method, target, version, headers, expected) in [
+            (&get, "/x", version, vec![host], Ok(())),
+            (&get, "http://a.example/x", version, vec![host], Ok(())),
+            (&get, "https://A.EXAMPLE/x", version, vec![host], Ok(())),
+            (&get, "http://a.example/x", Version::HTTP_2, vec![], Ok(())),
+            (&get, "/x", Version::HTTP_10, vec![], Ok(())),
+            (&get, "/x", version, vec![host, ("transfer-encoding", "Chunked")], Ok(())),
+            (&get, "/x", version, vec![host, ("content-length", "2")], Ok(())),
+            (&get, "/x", version, vec![], Err(Host)),
+            (&get, "/x", Version::HTTP_2, vec![], Err(Host)),
+            (&get, "/x", version, vec![host, host], Err(Host)),
+            (&get, "http://b.example/x", version, vec![host], Err(Target)),
+            (&get, "http://a.example:80/x", version, vec![host], Err(Target)),
+            (&get, "http://b.example/x", Version::HTTP_2, vec![host], Err(Target)),
+            (&get, "ftp://a.example/x", version, vec![host], Err(Target)),
+            (&get, "/x", version, vec![host, ("content-length", "2"), ("content-length", "2")], Err(Length)),
+            (&get, "/x", version, vec![host, ("transfer-encoding", "identity, chunked")], Err(Coding)),
+            (&get, "/x", version, vec![host, ("transfer-encoding", "gzip")], Err(Coding)),
+            (
+                &get,
+                "/x",
+                version,
+                vec![host, ("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")],
+                Err(Coding),
+            ),
+            (&Method::CONNECT, "a.example:443", version, vec![host], Err(Connect)),
+        ] {
+            let mut request = http::Request::new(());
+            *request.method_mut() = method.clone();
+            *request.uri_mut() = target.parse().unwrap();
+            *request.version_mut() = version;
+            for (name, value) in &headers {
+                request.headers_mut().append(*name, HeaderValue::from_static(value));
+            }
+            let (head, ()) = request.into_parts();
+            assert_eq!(unambiguous(&head), expected, "{method} {target} {headers:?}");
+        }
     }
 
     #[test]

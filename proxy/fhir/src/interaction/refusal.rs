@@ -67,6 +67,7 @@ impl From<ParametersError> for Refusal {
     fn from(error: ParametersError) -> Self {
         match error {
             ParametersError::TooLong => Self::new(414, IssueCode::TooLong, error.to_string()),
+            ParametersError::TooMany => Self::new(400, IssueCode::TooCostly, error.to_string()),
             _ => Self::invalid(error.to_string()),
         }
     }

@@ -14,11 +14,17 @@ pub const CLIENT_IDLE: Duration = Duration::from_secs(75);
 pub const H2_STREAMS: u32 = 200;
 /// All request headers together.
 pub const REQUEST_HEAD_BYTES: u64 = 32 << 10;
+/// The URL of a request.
+pub const REQUEST_URL_BYTES: u64 = 8 << 10;
+/// The parameters of one request, repeated ones each for itself.
+pub const REQUEST_PARAMETERS: u32 = 100;
 /// How long running requests may go on after a stop signal.
 pub const DRAIN: Duration = Duration::from_secs(30);
 
 /// Connecting to the server.
 pub const CONNECT: Duration = Duration::from_secs(2);
+/// The head of a request to the server, URL and headers: Tomcat takes no more.
+pub const UPSTREAM_HEAD_BYTES: u64 = 8 << 10;
 /// From sending a request to the head of its answer.
 pub const ANSWER_HEAD: Duration = Duration::from_secs(60);
 /// The same for a batch or transaction: HAPI needs 11 s for 10,000 entries.
@@ -32,6 +38,8 @@ pub const MAX_IDLE: usize = 256;
 
 /// The largest request body.
 pub const REQUEST_BODY: u64 = 64 << 20;
+/// From the head of a request to the end of its body.
+pub const REQUEST_BODY_TOTAL: Duration = Duration::from_secs(300);
 /// The largest body of a `_search` by POST.
 pub const FORM_BODY: u64 = 64 << 10;
 /// The largest resource a plugin gets.

@@ -215,12 +215,20 @@ pub struct Limits {
     pub h2_streams: u32,
     /// All request headers together.
     pub request_head: Size,
+    /// The URL of a request.
+    pub request_url: Size,
+    /// The parameters of one request, repeated ones each for itself; never over 500.
+    pub request_parameters: NonZeroU32,
     /// The largest request body.
     pub request_body: Size,
+    /// From the head of a request to the end of its body.
+    pub request_body_total: Time,
     /// The largest resource a plugin gets.
     pub resource: Size,
     /// Connecting to the server.
     pub connect: Time,
+    /// The head of a request to the server, URL and headers; as much as the server takes.
+    pub upstream_head: Size,
     /// From sending a request to the head of its answer.
     pub answer_head: Time,
     /// The same for a batch or transaction.
@@ -241,9 +249,13 @@ impl Default for Limits {
             client_head: Time(defaults::CLIENT_HEAD),
             h2_streams: defaults::H2_STREAMS,
             request_head: Size(defaults::REQUEST_HEAD_BYTES),
+            request_url: Size(defaults::REQUEST_URL_BYTES),
+            request_parameters: NonZeroU32::new(defaults::REQUEST_PARAMETERS).unwrap_or(NonZeroU32::MIN),
             request_body: Size(defaults::REQUEST_BODY),
+            request_body_total: Time(defaults::REQUEST_BODY_TOTAL),
             resource: Size(defaults::RESOURCE),
             connect: Time(defaults::CONNECT),
+            upstream_head: Size(defaults::UPSTREAM_HEAD_BYTES),
             answer_head: Time(defaults::ANSWER_HEAD),
             bundle_answer_head: Time(defaults::BUNDLE_ANSWER_HEAD),
             body_idle: Time(defaults::BODY_IDLE),

@@ -105,13 +105,14 @@ impl Server {
 }
 
 fn builder(shared: &Shared) -> Builder<TokioExecutor> {
-    let head_bytes = u32::try_from(shared.limits.request_head.0).unwrap_or(u32::MAX);
+    // A head over our own limits arrives, to be refused in FHIR's words; only absurd ones end in hyper's.
+    let head_bytes = u32::try_from(shared.limits.request_head.0.saturating_mul(4)).unwrap_or(u32::MAX);
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(shared.limits.client_head.0)
-        .max_buf_size((head_bytes as usize).max(8 << 10));
+        .max_buf_size((head_bytes as usize).max(64 << 10));
     builder
         .http2()
         .timer(TokioTimer::new())

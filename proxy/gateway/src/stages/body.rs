@@ -22,25 +22,32 @@ use http::{HeaderMap, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use tokio::time::timeout;
+use tokio::time::{Sleep, sleep, timeout};
 
+use super::gate::Rules;
 use crate::config::defaults;
 use crate::exchange::{Asked, Exchange, Ready, Upload, Watch};
 use crate::failure::Failure;
 use crate::stage::{Answer, Next, Stage};
 use crate::state::{Route, Shared};
 
-/// The stage. Answers 400 for a body that is not JSON, 413 for one over the limit, 415 for an encoded one.
+/// The stage. Answers 400 for a body that is not JSON, 408 for one that takes too long, 413 for one over the limit, 415 for an encoded one.
 pub struct MakeBody {
     limit: u64,
-    /// How long a form may take to arrive.
-    patience: Duration,
+    /// How long a body may take to arrive.
+    total: Duration,
+    /// How long a form may.
+    form: Duration,
+    rules: Rules,
 }
 
 impl MakeBody {
     /// With the limits of the configuration.
     pub fn new(shared: &Shared) -> Self {
-        Self { limit: shared.limits.request_body.0, patience: shared.limits.body_idle.0 }
+        let limits = &shared.limits;
+        let total = limits.request_body_total.0;
+        let form = total.min(limits.body_idle.0);
+        Self { limit: limits.request_body.0, total, form, rules: Rules::new(shared) }
     }
 }
 
@@ -64,6 +71,7 @@ impl Stage<Asked> for MakeBody {
                             requests: Requests::default(),
                             route: Arc::clone(&route),
                             base: base.clone(),
+                            rules: self.rules,
                         };
                         Inspect::Entries(Box::new(entries))
                     }
@@ -72,17 +80,18 @@ impl Stage<Asked> for MakeBody {
                 };
                 if matches!(kind, BodyKind::Form) {
                     let form = Limited::new(body, defaults::FORM_BODY as usize).collect();
-                    let form = timeout(self.patience, form).await.map_err(|_| too_slow())?;
+                    let form = timeout(self.form, form).await.map_err(|_| too_slow())?;
                     request = request.with_form(&form.map_err(not_read)?.to_bytes())?;
                     // Gate 1 has seen the parameters of the URL only.
-                    route.surface.judge(&request)?;
+                    self.rules.judge(&route, &request)?;
                     Outgoing::Whole(request.form().unwrap_or_default().into())
                 } else if body.size_hint().lower() > self.limit {
                     return Err(too_long());
                 } else {
                     watch.streams();
                     let watch = watch.clone();
-                    let checked = Checked { body, inspect, left: self.limit, watch, done: false };
+                    let deadline = Box::pin(sleep(self.total));
+                    let checked = Checked { body, inspect, left: self.limit, deadline, watch, done: false };
                     Outgoing::Stream(checked.boxed_unsync())
                 }
             }
@@ -97,6 +106,8 @@ struct Checked {
     body: Incoming,
     inspect: Inspect,
     left: u64,
+    /// Who sends a little now and then is never silent for long, and never through.
+    deadline: Pin<Box<Sleep>>,
     watch: Watch,
     done: bool,
 }
@@ -116,6 +127,7 @@ struct Entries {
     requests: Requests,
     route: Arc<Route>,
     base: Base,
+    rules: Rules,
 }
 
 impl Inspect {
@@ -137,7 +149,7 @@ impl Entries {
         for entry in self.requests.feed(data).map_err(not_json)? {
             let url = entry.url();
             let request = entry.parse(self.base.strip(url).unwrap_or(url)).and_then(|request| {
-                self.route.surface.judge(&request)?;
+                self.rules.judge(&self.route, &request)?;
                 Ok(request)
             });
             if let Err(refusal) = request {
@@ -182,6 +194,9 @@ impl Body for Checked {
         let this = self.get_mut();
         if this.done {
             return Poll::Ready(None);
+        }
+        if this.deadline.as_mut().poll(cx).is_ready() {
+            return this.refuse(too_slow());
         }
         loop {
             match ready!(Pin::new(&mut this.body).poll_frame(cx)) {

@@ -1,9 +1,11 @@
-//! Drops what is meant for this hop only and finds out who the client is.
+//! Refuses heads that are too long or could be read in two ways, drops what is meant for this hop only, and finds
+//! out who the client is.
 
 use std::sync::Arc;
 
 use fireguard_fhir::outcome::IssueCode;
 use fireguard_traffic::hygiene;
+use http::request::Parts;
 use http::{HeaderName, StatusCode};
 
 use crate::exchange::{Arrived, Entered};
@@ -28,6 +30,19 @@ impl Enter {
     pub fn new(shared: &Arc<Shared>) -> Self {
         Self { shared: Arc::clone(shared) }
     }
+
+    fn refuse_too_long(&self, head: &Parts) -> Result<(), Failure> {
+        let limits = &self.shared.limits;
+        let over = |bytes: usize, limit: u64| bytes as u64 > limit;
+        let (status, message) = if over(hygiene::url_bytes(&head.uri), limits.request_url.0) {
+            (StatusCode::URI_TOO_LONG, "the URL is too long: search by POST")
+        } else if over(hygiene::headers_bytes(&head.headers), limits.request_head.0) {
+            (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "the headers are too long")
+        } else {
+            return Ok(());
+        };
+        Err(Failure::client(status, IssueCode::TooLong, message))
+    }
 }
 
 impl Stage<Arrived> for Enter {
@@ -35,13 +50,18 @@ impl Stage<Arrived> for Enter {
 
     async fn handle<N: Next<Entered>>(self: Arc<Self>, arrived: Arrived, mut next: N) -> Answer {
         let Arrived { id, peer, mut parts, body, facts } = arrived;
+        hygiene::unambiguous(&parts).map_err(|error| {
+            Failure::client(StatusCode::BAD_REQUEST, IssueCode::Invalid, error.to_string()).closing()
+        })?;
+        self.refuse_too_long(&parts)?;
         if METHOD_OVERRIDES.iter().any(|name| parts.headers.contains_key(name)) {
             let message = "method override headers are not obeyed: send the method itself";
             return Err(Failure::client(StatusCode::BAD_REQUEST, IssueCode::NotSupported, message));
         }
+        // Before what `Connection` names is dropped: a balancer's own headers are meant for this hop.
+        let mut origin = self.shared.server.trusted.origin(peer.address, &parts.headers);
         // With them goes `Upgrade`: a client that offers another protocol is answered in this one.
         hygiene::strip_hop_by_hop(&mut parts.headers);
-        let mut origin = self.shared.server.trusted.origin(peer.address, &parts.headers);
         if origin.scheme.is_none() {
             origin.scheme = Some(if peer.tls { "https" } else { "http" }.to_owned());
         }

@@ -44,6 +44,7 @@ impl<U: Upstream> Forward<U> {
         let upstream = self.upstreams.get(&ready.route.upstream_url).ok_or_else(|| internal("no pool"))?;
         let safe = ready.request.interaction.is_safe();
         let request = request(&ready)?;
+        refuse_too_long(&request, self.shared.limits.upstream_head.0)?;
         let Upload { mut body, watch } = ready.body;
         loop {
             let again = body.again().filter(|_| safe);
@@ -136,6 +137,23 @@ fn uri(base: &Base, path_and_query: &str) -> Result<Uri, Failure> {
     format!("{}{path_and_query}", base.path()).parse().map_err(|_| {
         Failure::client(StatusCode::URI_TOO_LONG, IssueCode::TooLong, "the URL is too long: search by POST")
     })
+}
+
+/// What frames a body, and the rest of the request line.
+const FRAMING: usize = 64;
+
+/// A head that the server would answer with a page of HTML (Tomcat takes 8 KB).
+fn refuse_too_long(request: &Request<()>, limit: u64) -> Result<(), Failure> {
+    let (url, headers) = (hygiene::url_bytes(request.uri()), hygiene::headers_bytes(request.headers()));
+    if (url + headers + FRAMING) as u64 <= limit {
+        return Ok(());
+    }
+    let (status, message) = if url > headers {
+        (StatusCode::URI_TOO_LONG, "the URL is too long for the FHIR server: search by POST")
+    } else {
+        (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "the headers are too long for the FHIR server")
+    };
+    Err(Failure::client(status, IssueCode::TooLong, message))
 }
 
 /// What the server is told: nothing that the client could have smuggled.

@@ -1,18 +1,54 @@
 //! Gate 1: does the route let this interaction through?
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
+
+use fireguard_fhir::interaction::{Refusal, Request};
+use fireguard_fhir::outcome::IssueCode;
+use fireguard_fhir::parameters::Parameters;
 
 use crate::exchange::Asked;
 use crate::stage::{Answer, Next, Stage};
+use crate::state::{Route, Shared};
 
-/// The stage. Refusals are 403, or 400 for a search parameter that is not on the route's list.
-pub struct Gate;
+/// The stage. Refusals are 403, or 400 for search parameters that are too many or not on the route's list.
+pub struct Gate(Rules);
+
+/// What a request is judged by, whole or as an entry of a Bundle.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rules {
+    parameters: NonZeroU32,
+}
+
+impl Gate {
+    /// With the limits of the configuration.
+    pub fn new(shared: &Shared) -> Self {
+        Self(Rules::new(shared))
+    }
+}
 
 impl Stage<Asked> for Gate {
     type Out = Asked;
 
     async fn handle<N: Next<Asked>>(self: Arc<Self>, exchange: Asked, mut next: N) -> Answer {
-        exchange.route.surface.judge(&exchange.request)?;
+        self.0.judge(&exchange.route, &exchange.request)?;
         next.call(exchange).await
+    }
+}
+
+impl Rules {
+    /// Those of the configuration.
+    pub(super) fn new(shared: &Shared) -> Self {
+        Self { parameters: shared.limits.request_parameters }
+    }
+
+    /// Lets a request through on this route, or not.
+    pub(super) fn judge(&self, route: &Route, request: &Request) -> Result<(), Refusal> {
+        let condition = request.preconditions.if_none_exist.as_ref().map_or(0, Parameters::len);
+        if (request.parameters.len() + condition) as u64 > u64::from(self.parameters.get()) {
+            let message = format!("there are more than {} parameters", self.parameters);
+            return Err(Refusal::new(400, IssueCode::TooCostly, message));
+        }
+        route.surface.judge(request)
     }
 }

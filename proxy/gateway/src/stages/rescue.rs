@@ -3,8 +3,8 @@
 use fireguard_fhir::format::Format;
 use fireguard_fhir::outcome::OperationOutcome;
 use fireguard_traffic::body::{Body, full};
-use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderName, Request, Response};
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderName, Request, Response, Version};
 use uuid::Uuid;
 
 use crate::failure::Failure;
@@ -17,6 +17,7 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub struct Rescue {
     id: String,
     format: Format,
+    version: Version,
 }
 
 impl Rescue {
@@ -29,7 +30,7 @@ impl Rescue {
         };
         let id = given.filter(plain).map_or_else(|| Uuid::now_v7().to_string(), str::to_owned);
         let accept = request.headers().get(http::header::ACCEPT).and_then(|value| value.to_str().ok());
-        Self { id, format: Format::for_errors(accept) }
+        Self { id, format: Format::for_errors(accept), version: request.version() }
     }
 
     /// The exchange's id.
@@ -59,6 +60,10 @@ impl Rescue {
             // Rounded up: who comes back a moment too early is refused once more.
             let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+        }
+        // HTTP/2 frames its requests: none hides in another.
+        if failure.closes && self.version <= Version::HTTP_11 {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         if !failure.allow.is_empty()
             && let Ok(allow) = HeaderValue::from_str(&failure.allow.join(", "))
