@@ -5,7 +5,7 @@ use std::future::Future;
 use bytes::Bytes;
 use fireguard_traffic::body::{Body, BodyError};
 use futures_util::stream;
-use http_body::Frame;
+use http_body::{Body as _, Frame};
 use http_body_util::{BodyExt, StreamBody};
 
 use crate::failure::Failure;
@@ -34,6 +34,11 @@ impl<T: Transform> Running<T> {
                 Some(Ok(frame)) => {
                     if let Ok(data) = frame.into_data() {
                         self.transform.feed(data, &mut out).await?;
+                    }
+                    // Known now, a small answer is whole at once and gets a length.
+                    if self.body.is_end_stream() {
+                        self.over = true;
+                        self.transform.finish(&mut out).await?;
                     }
                 }
                 Some(Err(error)) => {
@@ -69,4 +74,39 @@ pub async fn transformed<T: Transform>(body: Body, transform: T) -> Result<Body,
         }
     });
     Ok(StreamBody::new(rest).boxed_unsync())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fireguard_traffic::body::{empty, full};
+
+    /// Repeats what it gets, and says when it was told of the end.
+    struct Echo;
+
+    impl Transform for Echo {
+        async fn feed(&mut self, chunk: Bytes, out: &mut Vec<u8>) -> Result<(), Failure> {
+            out.extend_from_slice(&chunk);
+            Ok(())
+        }
+
+        async fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Failure> {
+            out.push(b'.');
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn the_length_of_a_small_body_is_known() {
+        let frames = || stream::iter(["a", "b"].map(|text| Ok(Frame::data(Bytes::from(text)))));
+        for (body, length, expected) in [
+            (full("ab"), Some(3), "ab."),
+            (empty(), Some(1), "."),
+            (StreamBody::new(frames()).boxed_unsync(), None, "ab."),
+        ] {
+            let body = transformed(body, Echo).await.unwrap();
+            assert_eq!(body.size_hint().exact(), length, "{expected}");
+            assert_eq!(body.collect().await.unwrap().to_bytes(), expected);
+        }
+    }
 }
