@@ -46,8 +46,9 @@
 //! # }
 //! ```
 //!
-//! Build it as a `cdylib` with `cargo build --target wasm32-wasip2 --profile plugin`: the result is a
-//! component.
+//! Build it as a `cdylib` with `cargo build --target wasm32-wasip2 --release`: the result is a component. A plugin
+//! with settings reads them with [`Settings::read`]. `docs/plugin-author` goes from an empty folder to a running
+//! plugin.
 
 #![forbid(unsafe_code)]
 
