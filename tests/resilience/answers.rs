@@ -167,3 +167,62 @@ async fn a_body_without_a_media_type_is_not_passed_on() {
     let reply = rig.get(TARGET).await;
     assert!(!reply.text().contains(MARKER), "{reply:?}");
 }
+
+/// Somebody's file passes as it is, and never as a page of ours.
+#[tokio::test]
+async fn content_never_runs_as_a_page() {
+    let rig = Rig::start().await;
+    let target = "/fhir/Binary/1";
+    let page = "<script>alert(1)</script>";
+    let attached = "attachment; filename=\"x.png\"";
+    for (given, expected) in [
+        (None, "attachment"),
+        (Some("inline"), "attachment"),
+        (Some("inline; filename=\"attachment\""), "attachment"),
+        (Some("attachmentx"), "attachment"),
+        (Some(attached), attached),
+        (Some("Attachment;"), "Attachment;"),
+    ] {
+        let mut answer = Answer::html(200, page);
+        if let Some(given) = given {
+            answer = answer.header("Content-Disposition", given);
+        }
+        rig.standin.next("GET", target, [answer]);
+        let reply = rig.send(Ask::get(target).header("Accept", "image/png")).await;
+        assert_eq!((reply.status, reply.whole, reply.text().as_str()), (200, true, page));
+        assert_eq!(reply.header("content-disposition"), Some(expected), "{given:?}");
+        assert_eq!(reply.header("content-security-policy"), Some("sandbox"));
+        assert_eq!(reply.header("x-content-type-options"), Some("nosniff"));
+    }
+    rig.standin.next("GET", target, [Answer::status(200).body(page)]);
+    let reply = rig.send(Ask::get(target).header("Accept", "image/png")).await;
+    assert_eq!((reply.status, reply.header("content-type"), reply.text().as_str()), (200, None, page));
+    assert_eq!(reply.header("content-disposition"), Some("attachment"));
+    let page = rig.get(TARGET).await;
+    assert_eq!(page.status, 404, "elsewhere it is no answer: {page:?}");
+}
+
+/// Nobody asked for it, and the client would not hear of it.
+#[tokio::test]
+async fn an_encoded_answer_is_not_passed_on() {
+    let rig = Rig::start().await;
+    for (target, accept) in [(TARGET, "application/fhir+json"), ("/fhir/Binary/1", "image/png")] {
+        rig.standin.always("GET", target, Answer::json(200, resource(10)).header("Content-Encoding", "gzip"));
+        let reply = rig.send(Ask::get(target).header("Accept", accept)).await;
+        reply.assert_outcome(502, "exception", target);
+        let plain = Answer::json(200, resource(10)).header("Content-Encoding", "identity");
+        rig.standin.always("GET", target, plain);
+        let reply = rig.send(Ask::get(target).header("Accept", accept)).await;
+        assert_eq!((reply.status, reply.header("content-encoding")), (200, None), "{target}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_without_a_body_names_no_foreign_type() {
+    let rig = Rig::start().await;
+    rig.standin.always("HEAD", TARGET, Answer::html(200, ""));
+    assert_eq!(rig.send(Ask::new("HEAD", TARGET)).await.status, 502, "as GET would be");
+    rig.standin.always("DELETE", TARGET, Answer::html(200, ""));
+    let reply = rig.send(Ask::new("DELETE", TARGET)).await;
+    assert_eq!((reply.status, reply.header("content-type"), reply.body.len()), (200, None, 0));
+}

@@ -20,6 +20,7 @@ const ONCE: &[&str] = &[
     "_count",
     "_getpages",
     "_getpagesoffset",
+    "_offset",
     "_pageId",
     "_since",
     "_summary",
@@ -79,7 +80,11 @@ pub(super) fn check(interaction: &Interaction, parameters: &Parameters) -> Resul
         | Interaction::Delete { .. }
         | Interaction::Bundle { .. } => &[],
     };
-    match parameters.iter().find(|(name, _)| !known.contains(&split_name(name).0)) {
+    let has = |name: &str| {
+        let (base, modifier) = split_name(name);
+        known.contains(&base) && (modifier.is_none() || matches!(base, "_include" | "_revinclude"))
+    };
+    match parameters.iter().find(|(name, _)| !has(name)) {
         Some((name, _)) => Err(Refusal::invalid(format!(
             "the interaction `{}` has no parameter `{}`",
             interaction.code(),

@@ -24,6 +24,7 @@ impl Stage<Ready> for Vet {
     async fn handle<N: Next<Ready>>(self: Arc<Self>, ready: Ready, mut next: N) -> Answer {
         let format = ready.request.format;
         let raw = ready.request.binary_raw;
+        let head_only = ready.request.head_only;
         let (mut parts, body) = next.call(ready).await?.into_parts();
         let status = parts.status;
         if status.is_informational() || (status.is_redirection() && status != StatusCode::NOT_MODIFIED) {
@@ -35,13 +36,24 @@ impl Stage<Ready> for Vet {
         }
         let media_type = media_type(&parts.headers);
         let json = matches!(media_type.as_deref(), Some("application/fhir+json" | "application/json"));
+        // None was asked for, and without its name nobody could undo it.
+        if parts.headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
+            return Err(not_json(status, "a Content-Encoding"));
+        }
         parts.headers = hygiene::answer_headers(&parts.headers);
         // HAPI leaves the reason phrase out, and hyper would keep it so.
         parts.extensions.clear();
         if raw && status.is_success() {
             // Somebody's file: it passes as it is, whatever it is, and must never run as a page of ours.
-            let disposition = HeaderValue::from_static("attachment");
-            parts.headers.entry(header::CONTENT_DISPOSITION).or_insert(disposition);
+            let attached = |value: &HeaderValue| {
+                let kind = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+                kind.trim_ascii().eq_ignore_ascii_case(b"attachment")
+            };
+            if !parts.headers.get(header::CONTENT_DISPOSITION).is_some_and(attached) {
+                let disposition = HeaderValue::from_static("attachment");
+                parts.headers.insert(header::CONTENT_DISPOSITION, disposition);
+            }
+            parts.headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
             parts.extensions.insert(RawContent);
         } else if json {
             parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
@@ -51,8 +63,10 @@ impl Stage<Ready> for Vet {
                 true => Ok(Response::from_parts(parts, empty())),
                 false => Err(not_json(status, "no media type")),
             };
-        } else if !body.is_end_stream() {
+        } else if head_only || !body.is_end_stream() {
             return Err(not_json(status, media_type.as_deref().unwrap_or_default()));
+        } else {
+            parts.headers.remove(header::CONTENT_TYPE);
         }
         Ok(Response::from_parts(parts, body))
     }
