@@ -36,7 +36,9 @@ pub fn read(file: &File) -> Result<Rules, Vec<Problem>> {
     }
     // Only what was understood as a whole can be checked as a whole.
     if source.is_clean() {
-        for (rule, covering) in dead::find(&rules) {
+        let dead;
+        (rules, dead) = dead::find(rules);
+        for (rule, covering) in dead {
             let (offset, index) = places[rule];
             let lines: Vec<_> =
                 covering.iter().map(|rule| source.line(places[*rule].0).to_string()).collect();
@@ -59,7 +61,7 @@ fn read_root(
     places: &mut Vec<(usize, usize)>,
     source: &mut Source<'_>,
 ) {
-    source.refuse_duplicates(root, "");
+    source.refuse_duplicates(root, &String::new);
     for member in &root.properties {
         let name = member.name.as_str();
         let pointer = format!("/{}", source::escape(name));
@@ -119,33 +121,39 @@ fn read_rules(
     source: &mut Source<'_>,
 ) {
     for (index, element) in array.elements.iter().enumerate() {
-        let pointer = format!("/fhirPathRules/{index}");
         let Value::Object(object) = element else {
-            source.problem(element, &pointer, "a rule has to be an object with `path` and `method`");
+            let message = "a rule has to be an object with `path` and `method`";
+            source.problem(element, &pointer(index, ""), message);
             continue;
         };
-        if let Some(rule) = read_rule(object, &pointer, source) {
+        if let Some(rule) = read_rule(object, index, source) {
             places.push((object.get("path").map_or(object.start(), |path| path.value.start()), index));
             rules.list.push(rule);
         }
     }
 }
 
-fn read_rule(object: &Object<'_>, pointer: &str, source: &mut Source<'_>) -> Option<Rule> {
-    source.refuse_duplicates(object, pointer);
+/// The place of a rule or of one of its members. Every instance reads the rules, and hardly ever needs it.
+fn pointer(index: usize, member: &str) -> String {
+    match member {
+        "" => format!("/fhirPathRules/{index}"),
+        member => format!("/fhirPathRules/{index}/{}", source::escape(member)),
+    }
+}
+
+fn read_rule(object: &Object<'_>, index: usize, source: &mut Source<'_>) -> Option<Rule> {
+    source.refuse_duplicates(object, &|| pointer(index, ""));
     for member in &object.properties {
         let name = member.name.as_str();
         if !matches!(name, "path" | "method" | "only") {
-            let pointer = format!("{pointer}/{}", source::escape(name));
-            source.unknown(&member.name, &pointer, "member", &["path", "method", "only"]);
+            source.unknown(&member.name, &pointer(index, name), "member", &["path", "method", "only"]);
         }
     }
-    let path = required(object, "path", pointer, source).and_then(|(path, place)| {
-        let pointer = format!("{pointer}/path");
-        path::parse(&path).map_err(|message| source.problem_at(place, &pointer, message)).ok()
+    let path = required(object, "path", index, source).and_then(|(path, place)| {
+        let problem = |message| source.problem_at(place, &pointer(index, "path"), message);
+        path::parse(&path).map_err(problem).ok()
     });
-    let method = required(object, "method", pointer, source).and_then(|(name, place)| {
-        let pointer = format!("{pointer}/method");
+    let method = required(object, "method", index, source).and_then(|(name, place)| {
         let found = Method::NAMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(&name));
         if found.is_none() {
             let message = if let Some(other) = OTHER_METHODS.iter().find(|m| m.eq_ignore_ascii_case(&name)) {
@@ -154,23 +162,23 @@ fn read_rule(object: &Object<'_>, pointer: &str, source: &mut Source<'_>) -> Opt
                 let known: Vec<_> = Method::NAMES.iter().map(|(known, _)| *known).collect();
                 source::unknown_name("method", &name, &known)
             };
-            source.problem_at(place, &pointer, message);
+            source.problem_at(place, &pointer(index, "method"), message);
         }
         found.map(|(_, method)| *method)
     });
     let only = match object.get("only") {
-        Some(member) => read_only(member, &format!("{pointer}/only"), source),
+        Some(member) => read_only(member, &pointer(index, "only"), source),
         None => Vec::new(),
     };
     let (path, method) = (path?, method?);
     if let Some(member) = object.get("only")
         && let Err(message) = path.accepts_list(method)
     {
-        source.problem(&member.name, &format!("{pointer}/only"), message);
+        source.problem(&member.name, &pointer(index, "only"), message);
     }
     if let Err(message) = path.accepts(method) {
         let place = object.get("method").map_or(object.start(), |method| method.value.start());
-        source.problem_at(place, &format!("{pointer}/method"), message);
+        source.problem_at(place, &pointer(index, "method"), message);
     }
     Some(Rule { scope: path.scope, selection: path.selection, method, only })
 }
@@ -206,7 +214,7 @@ fn read_only(member: &ObjectProp<'_>, pointer: &str, source: &mut Source<'_>) ->
 fn required<'a>(
     object: &Object<'a>,
     name: &str,
-    pointer: &str,
+    index: usize,
     source: &mut Source<'_>,
 ) -> Option<(Cow<'a, str>, usize)> {
     match object.get(name) {
@@ -214,15 +222,12 @@ fn required<'a>(
             Some((literal.value.clone(), literal.start()))
         }
         Some(member) => {
-            source.problem(
-                &member.value,
-                &format!("{pointer}/{name}"),
-                format!("`{name}` has to be a string"),
-            );
+            let message = format!("`{name}` has to be a string");
+            source.problem(&member.value, &pointer(index, name), message);
             None
         }
         None => {
-            source.problem(object, pointer, format!("this rule has no `{name}`"));
+            source.problem(object, &pointer(index, ""), format!("this rule has no `{name}`"));
             None
         }
     }

@@ -13,20 +13,24 @@ use rustc_hash::FxBuildHasher;
 use crate::matcher::{Matcher, PlainPrimitive, RuleId, StateId};
 use crate::rules::{Rule, Rules, Scope, Selection};
 
-/// The rules that can never apply, by index, each with those that cover what it selects. Without any, R4 has
-/// no node that the rule selects.
-pub(super) fn find(rules: &Rules) -> Vec<(usize, Vec<usize>)> {
+/// A rule that can never apply, by index, and those that cover what it selects. Without any, R4 has no node
+/// that the rule selects.
+type Dead = (usize, Vec<usize>);
+
+/// Gives the rules back, with those that can never apply.
+pub(super) fn find(rules: Rules) -> (Rules, Vec<Dead>) {
     let mut search = Search::new(rules, true);
-    search.look_nearby(&rules.list);
+    search.look_nearby();
     search.run();
     if search.alive.iter().all(|alive| *alive) {
-        return Vec::new();
+        return (search.matcher.into_rules(), Vec::new());
     }
     // What hurry left out decides now, and says who covers the dead ones.
-    let mut search = Search::new(rules, false);
+    let mut search = Search::new(search.matcher.into_rules(), false);
     search.run();
-    let dead = (0..rules.list.len()).filter(|rule| !search.alive[*rule]);
-    dead.map(|rule| (rule, search.covering(rules, rule))).collect()
+    let dead = (0..search.alive.len()).filter(|rule| !search.alive[*rule]);
+    let dead = dead.map(|rule| (rule, search.covering(rule))).collect();
+    (search.matcher.into_rules(), dead)
 }
 
 struct Search {
@@ -45,7 +49,7 @@ struct Search {
 }
 
 impl Search {
-    fn new(rules: &Rules, hurry: bool) -> Self {
+    fn new(rules: Rules, hurry: bool) -> Self {
         let count = rules.list.len();
         let named = rules.list.iter().filter_map(|rule| match rule.scope {
             Scope::Type(ty) => Some(ty),
@@ -58,38 +62,39 @@ impl Search {
                 && rules.list[..*rule].iter().all(|other| other.selection != *selection)
         };
         Self {
-            matcher: Matcher::new(rules.clone()),
+            types: named.chain([ResourceType::Patient]).chain(ResourceType::ALL).collect(),
+            nested: (0..count).filter(nested).collect(),
+            matcher: Matcher::new(rules),
             alive: vec![false; count],
             settled: 0,
             hurry,
             seen: HashSet::default(),
             primitives: HashSet::default(),
-            types: named.chain([ResourceType::Patient]).chain(ResourceType::ALL).collect(),
-            nested: (0..count).filter(nested).collect(),
             covered_by: vec![BTreeSet::new(); count],
         }
     }
 
     /// Looks at one likely place of each rule.
-    fn look_nearby(&mut self, rules: &[Rule]) {
+    fn look_nearby(&mut self) {
         let parameters = self.matcher.start(ResourceType::Parameters);
         let parameter = TypeId::of_resource(ResourceType::Parameters).element(b"parameter");
         let parameter = parameter.map(|element| self.matcher.follow(parameters, &element));
         let patient = self.matcher.start(ResourceType::Patient);
         let holders: Vec<_> =
             parameter.map(|below| self.matcher.enter(below)).into_iter().chain([patient]).collect();
-        for (rule, Rule { scope, selection, .. }) in rules.iter().enumerate() {
-            match (selection, scope) {
+        for rule in 0..self.alive.len() {
+            let Rule { selection, scope, .. } = &self.matcher.rules().list[rule];
+            match (selection.clone(), *scope) {
                 (Selection::Path(names), Scope::Type(ty)) => {
-                    let start = self.matcher.start(*ty);
-                    self.look_along(rule, start, names);
+                    let start = self.matcher.start(ty);
+                    self.look_along(rule, start, &names);
                 }
-                (Selection::Path(names), Scope::Any) => self.look_along(rule, patient, names),
+                (Selection::Path(names), Scope::Any) => self.look_along(rule, patient, &names),
                 (Selection::NodesByType(ty, names), Scope::Any) => {
                     for holder in &holders {
                         let place = self.matcher.type_of(*holder).elements();
-                        if let Some(place) = place.into_iter().find(|element| element.ty.name() == *ty) {
-                            self.look_below(rule, *holder, &place, names);
+                        if let Some(place) = place.into_iter().find(|element| element.ty.name() == ty) {
+                            self.look_below(rule, *holder, &place, &names);
                         }
                     }
                 }
@@ -199,10 +204,11 @@ impl Search {
         }
     }
 
-    fn covering(&self, rules: &Rules, dead: usize) -> Vec<usize> {
-        let own = &rules.list[dead];
+    fn covering(&self, dead: usize) -> Vec<usize> {
+        let rules = &self.matcher.rules().list;
+        let own = &rules[dead];
         let same = |rule: &usize| {
-            let other = &rules.list[*rule];
+            let other = &rules[*rule];
             other.selection == own.selection && (other.scope == own.scope || other.scope == Scope::Any)
         };
         match (0..dead).find(same) {

@@ -19,7 +19,7 @@ const KNOWN: [&str; 10] = [
 ];
 
 pub(super) fn read(object: &Object<'_>, source: &mut Source<'_>) -> Parameters {
-    source.refuse_duplicates(object, "/parameters");
+    source.refuse_duplicates(object, &|| "/parameters".to_owned());
     let mut parameters = Parameters::default();
     for member in &object.properties {
         let name = member.name.as_str();

@@ -165,21 +165,22 @@ fn walk(
     start: &str,
     names: &str,
 ) -> Result<(Vec<&'static str>, Vec<TypeId>), String> {
-    let mut path = Vec::new();
-    let mut at = start.to_owned();
+    let mut path: Vec<&'static str> = Vec::new();
+    // What leads to the element, for messages.
+    let at = |path: &[&str]| [&[start], path].concat().join(".");
     for name in names.split('.').filter(|name| !name.is_empty()) {
         if !path.is_empty() && types.iter().any(|ty| ty.is_resource()) {
             return Err(format!(
-                "`{at}` holds a resource, and a path does not lead into another resource: write a rule for the type of that resource"
+                "`{}` holds a resource, and a path does not lead into another resource: write a rule for the type of that resource",
+                at(&path)
             ));
         }
         let found = elements(&types, name);
-        let Some(first) = found.first() else { return Err(no_element(&types, &at, name)) };
+        let Some(first) = found.first() else { return Err(no_element(&types, &at(&path), name)) };
         path.push(first.definition_name);
         types = found.iter().map(|element| element.ty).collect();
         types.sort_unstable();
         types.dedup();
-        at = format!("{at}.{name}");
     }
     Ok((path, types))
 }

@@ -84,11 +84,11 @@ impl<'f> Source<'f> {
     }
 
     /// Notes members whose name another member before them has.
-    pub(super) fn refuse_duplicates(&mut self, object: &Object<'_>, pointer: &str) {
+    pub(super) fn refuse_duplicates(&mut self, object: &Object<'_>, pointer: &dyn Fn() -> String) {
         for (index, member) in object.properties.iter().enumerate() {
             let name = member.name.as_str();
             if object.properties[..index].iter().any(|other| other.name.as_str() == name) {
-                let pointer = format!("{pointer}/{}", escape(name));
+                let pointer = format!("{}/{}", pointer(), escape(name));
                 self.problem(&member.name, &pointer, format!("the member `{}` is here twice", shown(name)));
             }
         }

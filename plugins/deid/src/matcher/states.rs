@@ -181,6 +181,10 @@ impl Matcher {
         &self.rules
     }
 
+    pub(crate) fn into_rules(self) -> Rules {
+        self.rules
+    }
+
     /// The state at a resource that is not inside another.
     pub(crate) fn start(&mut self, ty: ResourceType) -> StateId {
         self.resource(ty, None)
