@@ -236,7 +236,7 @@ impl Resolver<'_> {
 
     fn address(&mut self, text: &Spanned<String>) -> Option<SocketAddr> {
         self.parsed(text, |t| {
-            SocketAddr::from_str(t).map_err(|_| "not an address and port: \"0.0.0.0:8088\"")
+            SocketAddr::from_str(t).map_err(|_| "write an IP address and a port: \"0.0.0.0:8088\"")
         })
     }
 

@@ -89,7 +89,13 @@ fn messages_point_into_the_file_and_suggest_the_near_miss() {
             "[server]\nproxy_protocol = true\n[routes.fhir]",
             &["proxy_protocol needs trusted_peers"],
         ),
-        ("[routes.fhir]", "[server]\nlisten = \"8088\"\n[routes.fhir]", &["not an address and port"]),
+        ("[routes.fhir]", "[limits]\nconnect = 60\n[routes.fhir]", &["a time is a number and a unit", ":6:"]),
+        (
+            "[routes.fhir]",
+            "[limits]\nrequest_body = 4096\n[routes.fhir]",
+            &["a size is a number and a unit", ":6:"],
+        ),
+        ("[routes.fhir]", "[server]\nlisten = \"8088\"\n[routes.fhir]", &["write an IP address and a port"]),
         (
             "[routes.fhir]",
             "[server]\ntls = { certificate = \"c.pem\", key = \"-----BEGIN\" }\n[routes.fhir]",
@@ -110,11 +116,15 @@ fn messages_point_into_the_file_and_suggest_the_near_miss() {
 
 #[test]
 fn a_secret_in_the_file_is_not_repeated() {
-    let text = GOOD.to_owned()
-        + "[plugins.deid]\ncomponent = \"x.wasm\"\ngrants = { pseudonym = { key = \"topsecretvalue\" } }\n";
-    let shown = problems(&text).concat();
-    assert!(shown.contains("line 10: a secret is not written here"), "{shown}");
-    assert!(!shown.contains("topsecretvalue"), "{shown}");
+    for written in ["\"1234567890123456789\"", "1234567890123456789", "[\"1234567890123456789\"]"] {
+        let text = GOOD.to_owned()
+            + &format!(
+                "[plugins.deid]\ncomponent = \"x.wasm\"\ngrants = {{ pseudonym = {{ key = {written} }} }}\n"
+            );
+        let shown = problems(&text).concat();
+        assert!(shown.contains("line 10: a secret is not written here"), "{shown}");
+        assert!(!shown.contains("1234567890123456789"), "{shown}");
+    }
 }
 
 #[test]

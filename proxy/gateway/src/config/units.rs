@@ -69,17 +69,15 @@ impl fmt::Debug for Secret {
 
 impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        humantime::parse_duration(&text)
-            .map(Self)
-            .map_err(|_| D::Error::custom("a time is a number and a unit: \"500ms\", \"30s\", \"5m\""))
+        let time = text(deserializer)?.and_then(|text| humantime::parse_duration(&text).ok());
+        time.map(Self)
+            .ok_or_else(|| D::Error::custom("a time is a number and a unit: \"500ms\", \"30s\", \"5m\""))
     }
 }
 
 impl<'de> Deserialize<'de> for Size {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        parse_size(&text).map(Self).ok_or_else(|| {
+        text(deserializer)?.as_deref().and_then(parse_size).map(Self).ok_or_else(|| {
             D::Error::custom("a size is a number and a unit: \"512B\", \"64KiB\", \"16MiB\", \"1GiB\"")
         })
     }
@@ -87,13 +85,21 @@ impl<'de> Deserialize<'de> for Size {
 
 impl<'de> Deserialize<'de> for SecretSource {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        match text.split_once(':') {
+        let text = text(deserializer)?;
+        match text.as_deref().and_then(|text| text.split_once(':')) {
             Some(("env", name)) if !name.is_empty() => Ok(Self::Env(name.to_owned())),
             Some(("file", path)) if !path.is_empty() => Ok(Self::File(path.to_owned())),
             // The text may be the secret itself: it is not repeated.
             _ => Err(D::Error::custom(format_args!("{NOT_A_SECRET}: say \"env:NAME\" or \"file:PATH\""))),
         }
+    }
+}
+
+/// The value if it is a text: what else it is need not be said, and of a secret must not.
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    match toml::Value::deserialize(deserializer)? {
+        toml::Value::String(text) => Ok(Some(text)),
+        _ => Ok(None),
     }
 }
 
