@@ -44,7 +44,7 @@ pub(super) fn resolve(file: file::File, folder: &Path) -> Result<Config, Vec<Pro
 /// A syntax or type error of the TOML reader, with a guess at what was meant.
 pub(super) fn syntax(error: &toml::de::Error, text: &str) -> Problem {
     let message = error.message().trim().to_owned();
-    if message.starts_with(super::units::NOT_A_SECRET) {
+    if error.span().is_some_and(|span| shows_a_secret(text, &span)) {
         // The line may hold the secret itself: it is named, not shown.
         let before = error.span().map_or("", |span| text.get(..span.start).unwrap_or(text));
         let line = before.matches('\n').count() + 1;
@@ -63,6 +63,22 @@ pub(super) fn syntax(error: &toml::de::Error, text: &str) -> Problem {
         None => message,
     };
     Problem { message, span: error.span(), help }
+}
+
+/// Whether what is shown of this place, its neighbouring lines included, has a `key` that is neither `env:` nor
+/// `file:`.
+fn shows_a_secret(text: &str, span: &std::ops::Range<usize>) -> bool {
+    let line = |at: usize| text.get(..at).unwrap_or(text).matches('\n').count();
+    let (first, last) = (line(span.start).saturating_sub(1), line(span.end) + 1);
+    let quotes = ['"', '\''];
+    let written_out = |after: &str| {
+        let value = after.trim_start_matches(quotes).trim_start().strip_prefix('=').map(str::trim_start);
+        value
+            .map(|value| value.trim_start_matches(quotes))
+            .is_some_and(|value| !(value.starts_with("env:") || value.starts_with("file:")))
+    };
+    let mut shown = text.lines().skip(first).take(last + 1 - first);
+    shown.any(|line| line.match_indices("key").any(|(at, key)| written_out(&line[at + key.len()..])))
 }
 
 struct Resolver<'a> {

@@ -116,14 +116,22 @@ fn messages_point_into_the_file_and_suggest_the_near_miss() {
 
 #[test]
 fn a_secret_in_the_file_is_not_repeated() {
-    for written in ["\"1234567890123456789\"", "1234567890123456789", "[\"1234567890123456789\"]"] {
+    let digits = "1234567890123456789";
+    for (written, said) in [
+        (format!("\"{digits}\""), "line 10: a secret is not written here"),
+        (digits.to_owned(), "line 10: a secret is not written here"),
+        (format!("[\"{digits}\"]"), "line 10: a secret is not written here"),
+        // No TOML at all.
+        (format!("x{digits}"), "line 10: "),
+        (format!("\"{digits}"), "line 10: "),
+    ] {
         let text = GOOD.to_owned()
-            + &format!(
-                "[plugins.deid]\ncomponent = \"x.wasm\"\ngrants = {{ pseudonym = {{ key = {written} }} }}\n"
-            );
+            + &format!("[plugins.deid]\ncomponent = \"x.wasm\"\ngrants.pseudonym = {{ key = {written} }}\n");
         let shown = problems(&text).concat();
-        assert!(shown.contains("line 10: a secret is not written here"), "{shown}");
-        assert!(!shown.contains("1234567890123456789"), "{shown}");
+        assert!(shown.contains(said), "{shown}");
+        assert!(!shown.contains(digits), "{shown}");
+        let beside = text.replace("component =", "komponent =");
+        assert!(!problems(&beside).concat().contains(digits), "{beside}");
     }
 }
 

@@ -8,9 +8,6 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error as _};
 use zeroize::Zeroizing;
 
-/// How the message about a secret written into the file begins.
-pub(super) const NOT_A_SECRET: &str = "a secret is not written here";
-
 /// A time such as `"500ms"`, `"30s"`, `"5m"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Time(pub Duration);
@@ -90,7 +87,7 @@ impl<'de> Deserialize<'de> for SecretSource {
             Some(("env", name)) if !name.is_empty() => Ok(Self::Env(name.to_owned())),
             Some(("file", path)) if !path.is_empty() => Ok(Self::File(path.to_owned())),
             // The text may be the secret itself: it is not repeated.
-            _ => Err(D::Error::custom(format_args!("{NOT_A_SECRET}: say \"env:NAME\" or \"file:PATH\""))),
+            _ => Err(D::Error::custom("a secret is not written here: say \"env:NAME\" or \"file:PATH\"")),
         }
     }
 }
