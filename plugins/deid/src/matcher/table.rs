@@ -4,6 +4,9 @@ use fireguard_sdk::json::{Fingerprint, Key};
 
 use super::states::{StateId, Target, TargetId};
 
+/// Enough for the resources of one patient.
+const FIRST_SLOTS: usize = 1024;
+
 /// Open addressing over entries in the order they were made.
 #[derive(Debug, Default)]
 pub(super) struct Table {
@@ -16,6 +19,7 @@ pub(super) struct Table {
 struct Entry {
     state: StateId,
     print: Fingerprint,
+    /// Empty where the fingerprint says it all.
     name: Box<str>,
     target: Target,
 }
@@ -39,9 +43,11 @@ impl Table {
 
     /// Remembers where a name leads.
     pub(super) fn insert(&mut self, state: StateId, key: &Key<'_>, target: Target) -> TargetId {
-        self.entries.push(Entry { state, print: key.fingerprint(), name: key.name().into(), target });
+        let print = key.fingerprint();
+        let name = if print.is_exact() { Box::default() } else { key.name().into() };
+        self.entries.push(Entry { state, print, name, target });
         if self.entries.len() * 2 > self.slots.len() {
-            self.slots = vec![0; (self.slots.len() * 2).max(64)];
+            self.slots = vec![0; (self.slots.len() * 2).max(FIRST_SLOTS)];
             for index in 0..self.entries.len() {
                 self.place(index);
             }
