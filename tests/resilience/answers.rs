@@ -29,6 +29,7 @@ async fn what_is_not_fhir_becomes_an_outcome() {
         ("HTML, chunked", Answer::html(200, &page).chunked(), 502, "exception"),
         ("HTML to the end", Answer::html(200, &page).until_close(), 502, "exception"),
         ("text", Answer::status(200).header("Content-Type", "text/plain").body(MARKER), 502, "exception"),
+        ("a part", Answer::json(206, "{}").header("Content-Range", "bytes 0-1/9"), 502, "exception"),
         ("301", moved(301), 502, "exception"),
         ("302", moved(302), 502, "exception"),
         ("303", moved(303), 502, "exception"),
@@ -194,6 +195,15 @@ async fn content_never_runs_as_a_page() {
         assert_eq!(reply.header("content-security-policy"), Some("sandbox"));
         assert_eq!(reply.header("x-content-type-options"), Some("nosniff"));
     }
+    let twice = Answer::html(200, page)
+        .header("Content-Disposition", attached)
+        .header("Content-Disposition", "inline")
+        .header("Content-Type", "text/xml");
+    rig.standin.next("GET", target, [twice]);
+    let reply = rig.send(Ask::get(target).header("Accept", "image/png")).await;
+    let told = |name: &str| reply.headers.iter().filter(|(present, _)| present == name).count();
+    assert_eq!((told("content-disposition"), told("content-type")), (1, 1), "{reply:?}");
+    assert_eq!(reply.header("content-disposition"), Some(attached));
     rig.standin.next("GET", target, [Answer::status(200).body(page)]);
     let reply = rig.send(Ask::get(target).header("Accept", "image/png")).await;
     assert_eq!((reply.status, reply.header("content-type"), reply.text().as_str()), (200, None, page));

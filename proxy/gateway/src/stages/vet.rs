@@ -27,7 +27,9 @@ impl Stage<Ready> for Vet {
         let head_only = ready.request.head_only;
         let (mut parts, body) = next.call(ready).await?.into_parts();
         let status = parts.status;
-        if status.is_informational() || (status.is_redirection() && status != StatusCode::NOT_MODIFIED) {
+        // No part was asked for either.
+        let odd = status.is_informational() || status == StatusCode::PARTIAL_CONTENT;
+        if odd || (status.is_redirection() && status != StatusCode::NOT_MODIFIED) {
             let detail = format!("status {}", status.as_u16());
             return Err(Failure::upstream(
                 "the FHIR server answered with something that is not FHIR",
@@ -45,13 +47,12 @@ impl Stage<Ready> for Vet {
         parts.extensions.clear();
         if raw && status.is_success() {
             // Somebody's file: it passes as it is, whatever it is, and must never run as a page of ours.
-            let attached = |value: &HeaderValue| {
-                let kind = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
-                kind.trim_ascii().eq_ignore_ascii_case(b"attachment")
-            };
-            if !parts.headers.get(header::CONTENT_DISPOSITION).is_some_and(attached) {
-                let disposition = HeaderValue::from_static("attachment");
-                parts.headers.insert(header::CONTENT_DISPOSITION, disposition);
+            // Of headers that came twice the first counts: it is the one that was looked at.
+            let given = parts.headers.get(header::CONTENT_DISPOSITION).filter(|value| attached(value));
+            let disposition = given.cloned().unwrap_or(HeaderValue::from_static("attachment"));
+            parts.headers.insert(header::CONTENT_DISPOSITION, disposition);
+            if let Some(media_type) = parts.headers.get(header::CONTENT_TYPE).cloned() {
+                parts.headers.insert(header::CONTENT_TYPE, media_type);
             }
             parts.headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
             parts.extensions.insert(RawContent);
@@ -70,6 +71,12 @@ impl Stage<Ready> for Vet {
         }
         Ok(Response::from_parts(parts, body))
     }
+}
+
+/// Whether a browser stores it instead of showing it.
+fn attached(disposition: &HeaderValue) -> bool {
+    let kind = disposition.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+    kind.trim_ascii().eq_ignore_ascii_case(b"attachment")
 }
 
 /// Whether a body ends without a byte.

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 /// What each entry is, or the status that it is refused with.
@@ -152,5 +154,38 @@ fn only_batches_and_transactions_are_for_the_base() {
         requests.feed(text.as_bytes()).unwrap();
         requests.finish().unwrap();
         assert_eq!(requests.kind().ok(), expected, "{text}");
+    }
+}
+
+proptest! {
+    /// Whatever stands where, cuts make no difference, and an entry is refused or is a request.
+    #[test]
+    fn cuts_make_no_difference(
+        pieces in proptest::collection::vec(
+            prop_oneof![
+                Just(r#"{"request":{"method":"GET","url":"Patient/1"}}"#.to_owned()),
+                Just(r#"{"request":{"method":"POST","url":"Patient"},"resource":{"resourceType":"Patient"}}"#.to_owned()),
+                (r#"(entry|request|url|method|resource|extension|_entry)"#, r#"(1|null|"x"|\[\]|\{\}|\["x"\]|\{"request":\{"url":"x"\}\})"#)
+                    .prop_map(|(name, value)| format!(r#"{{"{name}":{value}}}"#)),
+            ],
+            0..6,
+        ),
+        size in 1usize..40,
+    ) {
+        let text = format!(r#"{{"resourceType":"Bundle","type":"batch","entry":[{}]}}"#, pieces.join(","));
+        let whole = codes(&text, text.len());
+        prop_assert_eq!(whole.len(), pieces.len());
+        prop_assert_eq!(codes(&text, size), whole);
+    }
+
+    #[test]
+    fn never_panics(text in r#"(\{|\}|\[|\]|,|:|"entry"|"request"|"url"|"method"|"GET"|"resource"|1)*"#, size in 1usize..9) {
+        let mut requests = Requests::default();
+        for chunk in text.as_bytes().chunks(size) {
+            match requests.feed(chunk) {
+                Ok(entries) => entries.iter().for_each(|entry| drop(entry.parse(entry.url()))),
+                Err(_) => break,
+            }
+        }
     }
 }
