@@ -1,5 +1,6 @@
 //! `fireguard init`: a commented configuration for one's own FHIR server, tried out at once.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use fireguard_fhir::base::Base;
@@ -13,10 +14,10 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "URL")]
     upstream: String,
     /// Where clients shall connect.
-    #[arg(long, default_value = defaults::LISTEN)]
-    listen: String,
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = defaults::LISTEN)]
+    listen: SocketAddr,
     /// The file to write.
-    #[arg(short, long, default_value = "fireguard.toml")]
+    #[arg(short, long, value_name = "FILE", default_value = "fireguard.toml")]
     output: PathBuf,
     /// Write over a file that is there.
     #[arg(long)]
@@ -38,7 +39,7 @@ pub(super) fn init(arguments: &Arguments) -> Result<(), Failed> {
             path.display()
         ));
     }
-    let text = template(&base, &arguments.listen);
+    let text = template(&base, arguments.listen);
     let config = Config::parse(&text, path)?;
     std::fs::write(path, &text)
         .map_err(|error| miette::miette!("cannot write {}: {error}", path.display()))?;
@@ -62,6 +63,8 @@ pub(super) fn init(arguments: &Arguments) -> Result<(), Failed> {
     Ok(())
 }
 
-fn template(base: &Base, listen: &str) -> String {
-    include_str!("template.toml").replace("{upstream}", &base.to_string()).replace("{listen}", listen)
+fn template(base: &Base, listen: SocketAddr) -> String {
+    include_str!("template.toml")
+        .replace("{upstream}", &base.to_string())
+        .replace("{listen}", &listen.to_string())
 }

@@ -35,7 +35,7 @@ enum Command {
 #[derive(clap::Args)]
 struct ConfigFile {
     /// The configuration file.
-    #[arg(short, long, default_value = "fireguard.toml", env = "FIREGUARD_CONFIG")]
+    #[arg(short, long, value_name = "FILE", default_value = "fireguard.toml", env = "FIREGUARD_CONFIG")]
     config: PathBuf,
 }
 
