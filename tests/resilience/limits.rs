@@ -130,3 +130,31 @@ async fn an_upload_that_trickles_is_ended() {
     assert!(rig.arrived().iter().all(|request| !request.complete), "{:?}", rig.arrived());
     rig.assert_serving().await;
 }
+
+/// The same limits and doubts over HTTP/2.
+#[tokio::test]
+async fn http_2_is_refused_in_the_words_of_fhir_too() {
+    let rig = Rig::start().await;
+    rig.standin.always("*", "/fhir/*", Answer::json(200, WELL));
+    let client = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
+    let base = format!("http://{}/fhir", rig.gateway.listen());
+    let get = |path: &str| client.get(format!("{base}{path}"));
+    let long = format!("/Patient?name={}", "x".repeat(9000));
+    for (case, request, status, code) in [
+        ("another Host", get("/Patient/1").header("Host", "evil.example"), 400, "invalid"),
+        ("long headers", get("/Patient/1").header("X-A", "x".repeat(40_000)), 431, "too-long"),
+        ("a long URL", get(&long), 414, "too-long"),
+    ] {
+        let answer = request.send().await.unwrap();
+        assert_eq!(
+            (answer.status().as_u16(), answer.version()),
+            (status, reqwest::Version::HTTP_2),
+            "{case}"
+        );
+        assert_eq!(answer.headers().get("connection"), None, "{case}");
+        let outcome: serde_json::Value = answer.json().await.unwrap();
+        assert_eq!(outcome["issue"][0]["code"], code, "{case}: {outcome}");
+    }
+    assert!(rig.arrived().is_empty(), "{:?}", rig.arrived());
+    assert_eq!(get("/Patient/1").send().await.unwrap().status(), 200);
+}

@@ -113,3 +113,19 @@ fn stored() -> Step {
     }
     Step::post("", &bundle("transaction", entries))
 }
+
+/// Tomcat takes a head of 8 KB and answers a longer one with a page of HTML: it never gets to see one.
+#[tokio::test]
+async fn a_url_is_answered_or_too_long_but_never_a_page() {
+    let world = World::start().await;
+    let mut seen = std::collections::BTreeSet::new();
+    for bytes in (7_000..8_400).step_by(50) {
+        let ids = "zq-none,".repeat(bytes / 8) + &"x".repeat(bytes % 8 + 1);
+        let answer = world.client.get(format!("{}/Patient?_id={ids}", world.base())).send().await.unwrap();
+        let status = answer.status().as_u16();
+        let body: serde_json::Value = answer.json().await.unwrap();
+        assert!(matches!(status, 200 | 414), "{bytes}: {status} {body}");
+        seen.insert(status);
+    }
+    assert_eq!(seen.into_iter().collect::<Vec<_>>(), [200, 414]);
+}
