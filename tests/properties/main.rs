@@ -11,6 +11,7 @@ mod bundles;
 #[path = "../fuzz/src/lib.rs"]
 #[expect(unreachable_pub, reason = "public where it is a library")]
 mod fuzz;
+mod requests;
 mod samples;
 mod seeds;
 mod urls;

@@ -136,9 +136,8 @@ async fn odd_requests_that_mean_one_thing_are_answered() {
         ("empty lines before", format!("\r\n\r\nGET /fhir/Patient/1 HTTP/1.1\r\n{host}"), vec![200]),
         (
             "another protocol",
-            format!(
-                "GET /fhir/Patient/1 HTTP/1.1\r\nUpgrade: websocket\r\nConnection: upgrade, close\r\nHost: a\r\n\r\n"
-            ),
+            "GET /fhir/Patient/1 HTTP/1.1\r\nUpgrade: websocket\r\nConnection: upgrade, close\r\nHost: a\r\n\r\n"
+                .to_owned(),
             vec![200],
         ),
         ("HTTP/1.0", "GET /fhir/Patient/1 HTTP/1.0\r\nHost: a\r\n\r\n".to_owned() + HIDDEN, vec![200]),
