@@ -65,6 +65,11 @@ impl Rig {
         requests
     }
 
+    /// Whether Fireguard gives up its request for this path.
+    pub(crate) async fn given_up(&self, path: &str) -> bool {
+        self.standin.received(|r| r.iter().any(|r| r.path() == path && r.abandoned)).await
+    }
+
     /// The text of `/metrics`.
     pub(crate) async fn metrics(&self) -> String {
         let address = self.gateway.admin_url();

@@ -8,8 +8,10 @@ pub const LISTEN: &str = "127.0.0.1:8088";
 pub const ADMIN_LISTEN: &str = "127.0.0.1:9088";
 /// How long a TLS handshake, a PROXY header or a request head may take to arrive.
 pub const CLIENT_HEAD: Duration = Duration::from_secs(10);
-/// How long an idle client connection is kept.
+/// How long a client's connection is kept between two requests; balancers keep theirs for 60 s.
 pub const CLIENT_IDLE: Duration = Duration::from_secs(75);
+/// How long a client may leave its answer unread.
+pub const CLIENT_UNREAD: Duration = Duration::from_secs(60);
 /// Requests at once on one HTTP/2 connection.
 pub const H2_STREAMS: u32 = 200;
 /// All request headers together.

@@ -211,6 +211,10 @@ pub struct Pseudonym {
 pub struct Limits {
     /// How long a TLS handshake or a request head may take to arrive.
     pub client_head: Time,
+    /// How long a client's connection is kept between two requests; longer than a balancer keeps it.
+    pub client_idle: Time,
+    /// How long a client may leave its answer unread.
+    pub client_unread: Time,
     /// Requests at once on one HTTP/2 connection.
     pub h2_streams: u32,
     /// All request headers together.
@@ -247,6 +251,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             client_head: Time(defaults::CLIENT_HEAD),
+            client_idle: Time(defaults::CLIENT_IDLE),
+            client_unread: Time(defaults::CLIENT_UNREAD),
             h2_streams: defaults::H2_STREAMS,
             request_head: Size(defaults::REQUEST_HEAD_BYTES),
             request_url: Size(defaults::REQUEST_URL_BYTES),

@@ -3,15 +3,15 @@
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use hyper_util::server::graceful::Watcher;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::sync::watch;
 
+use super::lent::Lent;
+use super::patience::Patient;
 use super::refused::Step;
 use super::{Peer, Settings, proxy_protocol};
 use crate::pipeline::Pipeline;
@@ -19,54 +19,63 @@ use crate::state::Shared;
 
 /// Serves one connection to its end. What goes wrong here is the client's.
 pub(super) async fn serve(
-    mut stream: TcpStream,
+    stream: TcpStream,
     address: IpAddr,
     settings: Arc<Settings>,
     shared: Arc<Shared>,
     pipeline: Pipeline,
-    watcher: Watcher,
+    stop: watch::Receiver<bool>,
 ) {
     // Without it small answers wait for the client's acknowledgements.
     if stream.set_nodelay(true).is_err() {
         return;
     }
+    let lent = Arc::new(Lent::default());
+    let mut stream = Patient::new(stream, settings.patience, Arc::clone(&lent));
     let mut peer = Peer { address: address.to_canonical(), tls: settings.tls.is_some() };
     if shared.server.proxy_protocol && shared.server.trusted.contains(peer.address) {
-        match timeout(settings.head_timeout, proxy_protocol::read(&mut stream)).await {
-            Ok(Ok(Some(client))) => peer.address = client.to_canonical(),
-            Ok(Ok(None)) => {}
-            Ok(Err(error)) => return settings.refused.note(Step::ProxyHeader, peer.address, &error),
+        match proxy_protocol::read(&mut stream).await {
+            Ok(Some(client)) => peer.address = client.to_canonical(),
+            Ok(None) => {}
             Err(error) => return settings.refused.note(Step::ProxyHeader, peer.address, &error),
         }
     }
     match &settings.tls {
-        None => http(stream, peer, &settings, pipeline, watcher).await,
-        Some(acceptor) => match timeout(settings.head_timeout, acceptor.accept(stream)).await {
-            Ok(Ok(stream)) => http(stream, peer, &settings, pipeline, watcher).await,
-            Ok(Err(error)) => settings.refused.note(Step::Tls, peer.address, &error),
+        None => http(stream, peer, &settings, pipeline, lent, stop).await,
+        Some(acceptor) => match acceptor.accept(stream).await {
+            Ok(stream) => http(stream, peer, &settings, pipeline, lent, stop).await,
             Err(error) => settings.refused.note(Step::Tls, peer.address, &error),
         },
     }
 }
 
-async fn http<S>(stream: S, peer: Peer, settings: &Settings, pipeline: Pipeline, watcher: Watcher)
-where
+async fn http<S>(
+    stream: S,
+    peer: Peer,
+    settings: &Settings,
+    pipeline: Pipeline,
+    lent: Arc<Lent>,
+    mut stop: watch::Receiver<bool>,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let spoke = Arc::new(AtomicBool::new(false));
-    let speaks = Arc::clone(&spoke);
+    let lends = Arc::clone(&lent);
     let service = service_fn(move |request| {
-        speaks.store(true, Ordering::Relaxed);
-        pipeline.clone().answer(peer, request)
+        let running = lends.begin(&request);
+        let answer = pipeline.clone().answer(peer, request);
+        async move { answer.await.map(|answer| running.answer(answer)) }
     });
-    let connection = settings.builder.serve_connection(TokioIo::new(stream), service);
-    let mut connection = pin!(watcher.watch(connection));
-    // hyper's clock starts with the first bytes of a request: who sends none, or only the start of an HTTP/2
-    // preface, would stay for ever.
-    let ended = match timeout(settings.head_timeout, connection.as_mut()).await {
-        Ok(ended) => ended,
-        Err(_) if spoke.load(Ordering::Relaxed) => connection.await,
-        Err(_) => return tracing::debug!("nothing was asked in time"),
+    let mut connection = pin!(settings.builder.serve_connection(TokioIo::new(stream), service));
+    let mut ending = false;
+    let ended = loop {
+        tokio::select! {
+            biased;
+            ended = connection.as_mut() => break ended,
+            _ = stop.wait_for(|stopping| *stopping), if !ending => {}
+            () = lent.rests(), if !ending => {}
+        }
+        ending = true;
+        connection.as_mut().graceful_shutdown();
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "connection ended");

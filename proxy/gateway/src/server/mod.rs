@@ -1,6 +1,8 @@
 //! Serving: one single-threaded runtime on each core, each with its own listener on the same address.
 
 mod connection;
+mod lent;
+mod patience;
 mod proxy_protocol;
 mod refused;
 mod tls;
@@ -13,10 +15,10 @@ use std::time::Duration;
 
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
 
 use crate::pipeline;
 use crate::state::Shared;
@@ -40,7 +42,7 @@ pub struct Server {
 /// What a core needs of the configuration.
 struct Settings {
     tls: Option<tokio_rustls::TlsAcceptor>,
-    head_timeout: Duration,
+    patience: patience::Limits,
     drain: Duration,
     refused: refused::Refused,
     builder: Builder<TokioExecutor>,
@@ -69,7 +71,11 @@ impl Server {
         let tls = shared.server.tls.as_ref().map(tls::acceptor).transpose()?;
         let settings = Arc::new(Settings {
             tls,
-            head_timeout: shared.limits.client_head.0,
+            patience: patience::Limits {
+                head: shared.limits.client_head.0,
+                idle: shared.limits.client_idle.0,
+                unread: shared.limits.client_unread.0,
+            },
             drain: shared.limits.drain.0,
             refused: refused::Refused::default(),
             builder: builder(shared),
@@ -111,15 +117,14 @@ fn builder(shared: &Shared) -> Builder<TokioExecutor> {
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(shared.limits.client_head.0)
+        // The socket keeps this clock.
+        .header_read_timeout(None)
         .max_buf_size((head_bytes as usize).max(64 << 10));
     builder
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(shared.limits.h2_streams)
-        .max_header_list_size(head_bytes)
-        .keep_alive_interval(crate::config::defaults::CLIENT_IDLE)
-        .keep_alive_timeout(shared.limits.client_head.0);
+        .max_header_list_size(head_bytes);
     builder
 }
 
@@ -169,7 +174,7 @@ async fn accept(
         Err(error) => return tracing::error!(%error, "cannot use the listener"),
     };
     let pipeline = pipeline::build(shared);
-    let connections = GracefulShutdown::new();
+    let connections = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -177,16 +182,15 @@ async fn accept(
         };
         match accepted {
             Ok((stream, address)) => {
-                let watcher = connections.watcher();
                 let work = connection::serve(
                     stream,
                     address.ip(),
                     Arc::clone(settings),
                     Arc::clone(shared),
                     pipeline.clone(),
-                    watcher,
+                    stop.clone(),
                 );
-                tokio::spawn(work);
+                connections.spawn(work);
             }
             // Out of descriptors, mostly: others must end before another can begin.
             Err(error) => {
@@ -196,7 +200,8 @@ async fn accept(
         }
     }
     drop(listener);
-    if tokio::time::timeout(settings.drain, connections.shutdown()).await.is_err() {
+    connections.close();
+    if tokio::time::timeout(settings.drain, connections.wait()).await.is_err() {
         tracing::warn!("requests were still running at the end of the drain time");
     }
 }
