@@ -145,3 +145,36 @@ async fn a_condition_is_a_search() {
         assert_eq!(reply.status, status, "{condition}: {}", reply.text());
     }
 }
+
+/// The server looks for what a conditional reference describes, and its answer tells whether it is there.
+#[tokio::test]
+async fn a_conditional_reference_is_a_search() {
+    let rig = listed().await;
+    rig.standin.always("*", "/fhir/*", Answer::json(200, ANSWER));
+    let resource = |query: &str| {
+        format!(r#"{{"resourceType":"Observation","subject":{{"reference":"Patient?{query}"}}}}"#)
+    };
+    let transaction = |query: &str| {
+        let request = r#""request":{"method":"POST","url":"Observation"}"#;
+        bundle(&format!(r#""entry":[{{"resource":{},{request}}}]"#, resource(query)))
+    };
+    let patch = |query: &str| {
+        let value = format!("Patient?{query}");
+        let patch = format!(r#"[{{"op":"replace","path":"/subject/reference","value":"{value}"}}]"#);
+        Ask::new("PATCH", "/fhir/Observation/1")
+            .header("Content-Type", "application/json-patch+json")
+            .body(patch)
+    };
+    for (query, status) in [("identifier=a|b", 200), ("birthdate=1970", 400), ("identifier=a&name=x", 400)] {
+        for ask in [
+            Ask::json("POST", "/fhir/Observation", resource(query)),
+            Ask::json("PUT", "/fhir/Observation/1", resource(query)),
+            Ask::json("POST", "/fhir", transaction(query)).chunked(),
+            patch(query),
+        ] {
+            let reply = rig.send(ask).await;
+            assert_eq!(reply.status, status, "{query}: {}", reply.text());
+        }
+    }
+    assert_eq!(rig.arrived().into_iter().filter(|request| request.complete).count(), 4);
+}

@@ -98,6 +98,11 @@ impl Surface {
         condition.map_or(Ok(()), |condition| self.judge_parameters(interaction, condition))
     }
 
+    /// Whether it has a list of search parameters: then whatever makes the server search is judged by it.
+    pub fn lists_parameters(&self) -> bool {
+        self.search_parameters.is_some()
+    }
+
     fn judge_parameters(&self, interaction: &Interaction, parameters: &Parameters) -> Result<(), Refusal> {
         let Some(list) = &self.search_parameters else { return Ok(()) };
         let resource_type = interaction.resource_type();

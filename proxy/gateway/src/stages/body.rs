@@ -17,6 +17,7 @@ use fireguard_fhir::interaction::{BodyKind, Interaction, Refusal};
 use fireguard_fhir::json::scan::Checker;
 use fireguard_fhir::json::{Error, ErrorKind};
 use fireguard_fhir::outcome::IssueCode;
+use fireguard_fhir::references::ConditionalReferences;
 use fireguard_traffic::body::{BodyError, Outgoing};
 use http::{HeaderMap, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
@@ -90,8 +91,14 @@ impl Stage<Asked> for MakeBody {
                 } else {
                     watch.streams();
                     let watch = watch.clone();
+                    let json = matches!(kind, BodyKind::FhirJson | BodyKind::JsonPatch);
+                    let searches = (json && route.surface.lists_parameters()).then(|| {
+                        let references = ConditionalReferences::default();
+                        Box::new(Searches { references, route: Arc::clone(&route), rules: self.rules })
+                    });
                     let deadline = Box::pin(sleep(self.total));
-                    let checked = Checked { body, inspect, left: self.limit, deadline, watch, done: false };
+                    let checked =
+                        Checked { body, inspect, searches, left: self.limit, deadline, watch, done: false };
                     Outgoing::Stream(checked.boxed_unsync())
                 }
             }
@@ -105,6 +112,7 @@ impl Stage<Asked> for MakeBody {
 struct Checked {
     body: Incoming,
     inspect: Inspect,
+    searches: Option<Box<Searches>>,
     left: u64,
     /// Who sends a little now and then is never silent for long, and never through.
     deadline: Pin<Box<Sleep>>,
@@ -127,6 +135,13 @@ struct Entries {
     requests: Requests,
     route: Arc<Route>,
     base: Base,
+    rules: Rules,
+}
+
+/// The searches that references ask the server for, on a route with a list of parameters.
+struct Searches {
+    references: ConditionalReferences,
+    route: Arc<Route>,
     rules: Rules,
 }
 
@@ -161,6 +176,19 @@ impl Entries {
     }
 }
 
+impl Searches {
+    fn feed(&mut self, data: &[u8]) -> Result<(), Failure> {
+        for reference in self.references.feed(data).map_err(not_json)? {
+            let search = reference.parse().and_then(|search| self.rules.judge(&self.route, &search));
+            if let Err(refusal) = search {
+                let message = format!("a conditional reference is refused: {}", refusal.message);
+                return Err(Refusal { message, ..refusal }.into());
+            }
+        }
+        Ok(())
+    }
+}
+
 /// The body was broken off here; the reason went another way.
 #[derive(Debug, thiserror::Error)]
 #[error("the request body was refused")]
@@ -170,10 +198,11 @@ impl Checked {
     fn check(&mut self, data: &[u8]) -> Result<(), Failure> {
         self.left = self.left.checked_sub(data.len() as u64).ok_or_else(too_long)?;
         match &mut self.inspect {
-            Inspect::Nothing => Ok(()),
-            Inspect::Json(checker) => checker.feed(data).map_err(not_json),
-            Inspect::Entries(entries) => entries.feed(data),
+            Inspect::Nothing => {}
+            Inspect::Json(checker) => checker.feed(data).map_err(not_json)?,
+            Inspect::Entries(entries) => entries.feed(data)?,
         }
+        self.searches.as_mut().map_or(Ok(()), |searches| searches.feed(data))
     }
 
     fn refuse(&mut self, failure: Failure) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
