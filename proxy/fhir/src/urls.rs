@@ -8,20 +8,27 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::base::Base;
+use crate::interaction::{PAGE, SealPages, is_page};
 use crate::json::scan::{Interest, Scanner, Sink};
 use crate::json::{self, unescape, write_escaped};
 
 /// What stands where: URLs below one of `from` get the same place below `to`.
-#[derive(Debug)]
 pub struct Rewrite {
     from: Vec<Base>,
     to: Base,
+    pages: Option<Arc<dyn SealPages>>,
 }
 
 impl Rewrite {
     /// Rewrites URLs below any of `from` to the same place below `to`.
     pub fn new(from: Vec<Base>, to: Base) -> Self {
-        Self { from, to }
+        Self { from, to, pages: None }
+    }
+
+    /// Seals links to pages, too.
+    #[must_use]
+    pub fn sealing(self, pages: Arc<dyn SealPages>) -> Self {
+        Self { pages: Some(pages), ..self }
     }
 
     /// The base the caller knows.
@@ -29,9 +36,26 @@ impl Rewrite {
         &self.to
     }
 
-    /// The caller's form of `url`, when it is below the server's base.
+    /// The caller's form of `url`, when it is below the server's base. HAPI may be set up to make links of what
+    /// it is told of the caller's base: there only links to pages have another form.
     pub fn url(&self, url: &str) -> Option<String> {
+        let theirs = self.from.iter().find_map(|base| base.strip(url));
+        let rest = theirs.or_else(|| self.to.strip(url))?;
+        match (self.page(rest), theirs) {
+            (Some(page), _) => Some(page),
+            (None, Some(rest)) => Some(format!("{}{rest}", self.to)),
+            (None, None) => None,
+        }
+    }
+
+    fn moved(&self, url: &str) -> Option<String> {
         self.from.iter().find_map(|base| base.strip(url)).map(|rest| format!("{}{rest}", self.to))
+    }
+
+    fn page(&self, rest: &str) -> Option<String> {
+        let pages = self.pages.as_ref()?;
+        let query = rest.strip_prefix('/').unwrap_or(rest).strip_prefix('?')?;
+        is_page(query).then(|| format!("{}?{PAGE}={}", self.to, pages.seal(query)))
     }
 }
 
@@ -131,9 +155,11 @@ impl Sink for Output {
         self.out.extend_from_slice(bytes);
     }
 
-    fn text(&mut self, _: Place, raw: &[u8], _complete: bool) {
+    fn text(&mut self, _: Place, raw: &[u8], complete: bool) {
         let (text, rest) = decoded(raw);
-        match self.rewrite.url(&text) {
+        // Half a link to a page cannot be sealed, and unsealed it leads nowhere.
+        let url = if complete { self.rewrite.url(&text) } else { self.rewrite.moved(&text) };
+        match url {
             Some(url) => {
                 write_escaped(&mut self.out, &url);
                 self.out.extend_from_slice(rest);

@@ -7,12 +7,15 @@ use fireguard_plugin_host::{
 
 use crate::config::{self, Config};
 
-/// Why the plugins cannot be loaded.
+/// Why a configuration cannot be put to work.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadFailure {
     /// The engine does not start.
     #[error("the plugin engine cannot start")]
     Engine(#[from] EngineError),
+    /// No key for page links.
+    #[error(transparent)]
+    Pages(#[from] crate::pages::NoKey),
     /// One plugin does not load.
     #[error("plugin {name}")]
     Plugin {

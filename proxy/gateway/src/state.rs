@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use fireguard_access::surface::Surface;
 use fireguard_fhir::base::Base;
+use fireguard_fhir::interaction::SealPages;
 use fireguard_plugin_host::{Engine, Plugin};
 use fireguard_traffic::rate::RateLimit;
 use fireguard_traffic::upstream::PoolSettings;
 
 use crate::config::{self, Config, defaults};
+use crate::pages::KeyRing;
 use crate::plugins::{self, LoadFailure};
 
 /// What all cores share.
@@ -39,20 +41,25 @@ pub struct Route {
     pub surface: Surface,
     /// How often one client may ask.
     pub rate: Option<RateLimit>,
+    /// How links to pages are sealed for its callers.
+    pub pages: Arc<dyn SealPages>,
     /// The plugins that see its resources, in order toward the server.
     pub plugins: Vec<Plugin>,
 }
 
 impl Shared {
-    /// Loads the plugins and makes the routes.
+    /// Loads the plugins, makes keys and routes.
     ///
     /// # Errors
-    /// A plugin cannot be loaded.
+    /// A plugin cannot be loaded, or a key not be made.
     pub async fn build(config: Config) -> Result<Self, LoadFailure> {
         let (engine, plugins) = plugins::load_all(&config).await?;
+        let keys: Vec<_> = config.pages.keys.iter().map(config::units::Secret::expose).collect();
+        let ring = Arc::new(KeyRing::new(&keys, config.pages.lifetime)?);
         let routes = config.routes.into_iter().map(|route| {
             let plugins = route.plugins.iter().filter_map(|index| plugins.get(*index).cloned()).collect();
             Arc::new(Route {
+                pages: Arc::new(ring.bind(&route.name, &route.upstream.to_string())),
                 name: route.name,
                 prefix: route.prefix,
                 upstream_name: route.upstream_name,

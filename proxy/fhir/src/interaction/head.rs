@@ -2,12 +2,12 @@
 
 use std::time::SystemTime;
 
-use super::{Id, Interaction, Refusal, limits};
+use super::{Id, Interaction, Pages, Refusal, limits};
 use crate::{ResourceType, parameters::Parameters};
 
 /// What is parsed of a request: its line and the headers that matter. Of headers that came several times the
 /// caller passes one text, joined by commas.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Head<'a> {
     /// The HTTP method.
     pub method: &'a str,
@@ -29,6 +29,8 @@ pub struct Head<'a> {
     pub if_modified_since: Option<&'a str>,
     /// `If-None-Exist`
     pub if_none_exist: Option<&'a str>,
+    /// Which form links to pages have.
+    pub pages: Pages<'a>,
 }
 
 impl<'a> Head<'a> {

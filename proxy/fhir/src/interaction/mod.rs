@@ -33,7 +33,8 @@ pub use body::BodyKind;
 pub use head::{Handling, Head, IfNoneMatch, Preconditions, Prefer, Return};
 pub use limits::REFUSED_PARAMETERS;
 pub use names::{Id, OperationName};
-pub use page::{Page, PageBundle};
+pub(crate) use page::is_page;
+pub use page::{PAGE, Page, PageBundle, Pages, SealPages};
 pub use parse::parse;
 pub use refusal::Refusal;
 pub use request::{Request, Target};
@@ -82,7 +83,7 @@ pub enum Interaction {
     Bundle { kind: Option<BundleKind> },
     /// `/$name`, `/[type]/$name`, `/[type]/[id]/$name`
     Operation { scope: OperationScope, name: OperationName, method: OperationMethod },
-    /// `GET /?_getpages=…`: HAPI's further pages of a search or history.
+    /// `GET /?_getpages=…`: HAPI's further pages of a search or history; to callers `GET /?_page=…`.
     Page(Page),
 }
 

@@ -1,7 +1,53 @@
 //! HAPI's links to further pages: `[base]?_getpages=…&_getpagesoffset=…&_count=…&_bundletype=…`.
+//!
+//! Whoever has such a link, or changes its offset, reads on in somebody's search. So callers get them sealed,
+//! as `[base]?_page=…`, and only what was sealed is taken back.
+
+use std::fmt;
 
 use super::{Id, Refusal};
 use crate::parameters::Parameters;
+
+/// The parameter that carries a sealed page link.
+pub const PAGE: &str = "_page";
+/// The parameters that make a link of the server's a page link.
+const OF_PAGES: [&str; 4] = ["_getpages", "_getpagesoffset", "_pageId", "_bundletype"];
+
+/// Seals links to pages, and opens them again.
+pub trait SealPages: Send + Sync {
+    /// A text for a URL (unreserved characters only) from which only [`SealPages::open`] makes the query again.
+    fn seal(&self, query: &str) -> String;
+
+    /// The query that was sealed.
+    ///
+    /// # Errors
+    /// It was not sealed here for this caller, or not lately.
+    fn open(&self, token: &str) -> Result<String, Refusal>;
+}
+
+/// Which form links to pages have in a request.
+#[derive(Clone, Copy, Default)]
+pub enum Pages<'a> {
+    /// The server's own: what it writes into its answers.
+    #[default]
+    Plain,
+    /// Sealed: what a caller sends back.
+    Sealed(&'a dyn SealPages),
+}
+
+impl fmt::Debug for Pages<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Plain => "Plain",
+            Self::Sealed(_) => "Sealed",
+        })
+    }
+}
+
+/// Whether the query of a link of the server's leads to a page.
+pub(crate) fn is_page(query: &str) -> bool {
+    query.split('&').any(|pair| pair.split('=').next() == Some("_getpages"))
+}
 
 /// A page of a search or history that HAPI keeps. Its link says neither of what type the resources are nor whom
 /// they are about: the answer has to be judged resource by resource.
@@ -35,6 +81,33 @@ impl PageBundle {
             Self::SearchSet => "searchset",
             Self::History => "history",
         }
+    }
+}
+
+impl Pages<'_> {
+    /// Puts the parameters of a sealed link in its place. What the caller adds may only say how the page is to
+    /// look.
+    pub(super) fn unseal(self, mut parameters: Parameters) -> Result<Parameters, Refusal> {
+        let Self::Sealed(seal) = self else { return Ok(parameters) };
+        if parameters.iter().any(|(name, _)| OF_PAGES.contains(&name)) {
+            return Err(Refusal::invalid("pages are reached by the links of answers, as they are"));
+        }
+        let tokens = parameters.take(PAGE);
+        let [token] = tokens.as_slice() else {
+            return match tokens.len() {
+                0 => Ok(parameters),
+                _ => Err(Refusal::invalid(format!("the parameter `{PAGE}` may come only once"))),
+            };
+        };
+        let mut opened = Parameters::parse(seal.open(token)?.as_bytes())?;
+        for (name, _) in parameters.iter() {
+            if !matches!(name, "_format" | "_pretty") {
+                return Err(Refusal::invalid("a link to a page takes no further parameters"));
+            }
+            opened.take(name);
+        }
+        opened.append(parameters);
+        Ok(opened)
     }
 }
 

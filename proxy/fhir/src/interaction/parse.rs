@@ -20,6 +20,9 @@ pub fn parse(head: &Head<'_>) -> Result<Request, Refusal> {
     };
 
     let mut parameters = parameters(head.query)?;
+    if matches!(route, Route::Base) {
+        parameters = head.pages.unseal(parameters)?;
+    }
     limits::check_names(&parameters)?;
     let (format, pretty) = take_presentation(&mut parameters)?;
     let (interaction, form) = interaction(route, verb, head, &mut parameters)?;

@@ -38,6 +38,9 @@ pub const KEEP_IDLE: Duration = Duration::from_secs(20);
 /// Unused connections to the server kept on each core.
 pub const MAX_IDLE: usize = 256;
 
+/// How long a link to a page is good; HAPI keeps a search for an hour.
+pub const PAGE_LIFETIME: Duration = Duration::from_secs(3600);
+
 /// The largest request body.
 pub const REQUEST_BODY: u64 = 64 << 20;
 /// From the head of a request to the end of its body.

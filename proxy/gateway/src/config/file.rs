@@ -27,6 +27,9 @@ pub struct File {
     /// The plugins, by a name of your choice.
     #[serde(default)]
     pub plugins: BTreeMap<String, Plugin>,
+    /// Links to further pages.
+    #[serde(default)]
+    pub pages: Pages,
     /// Times and sizes.
     #[serde(default)]
     pub limits: Limits,
@@ -203,6 +206,25 @@ pub struct Pseudonym {
     pub project: String,
     /// Dates move by at most this many days.
     pub date_range_days: Option<u16>,
+}
+
+/// Links to further pages: callers get them encrypted, good for one route.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Pages {
+    /// Secrets of at least 16 bytes that keys are made of: `env:NAME` or `file:PATH`. The first encrypts, all
+    /// decrypt: to change it, put the new one first and leave the old one until its links have expired. Several
+    /// nodes need the same. Without any, links are good until this process ends.
+    #[schemars(with = "Vec<SecretSource>")]
+    pub keys: Vec<Spanned<SecretSource>>,
+    /// How long a link is good; not longer than the server keeps a search (HAPI: one hour).
+    pub lifetime: Time,
+}
+
+impl Default for Pages {
+    fn default() -> Self {
+        Self { keys: Vec::new(), lifetime: Time(defaults::PAGE_LIFETIME) }
+    }
 }
 
 /// Times and sizes.

@@ -29,6 +29,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// The plugins that routes use or not.
     pub plugins: Vec<Plugin>,
+    /// Links to further pages.
+    pub pages: Pages,
     /// Times and sizes.
     pub limits: file::Limits,
     /// What is logged.
@@ -78,6 +80,15 @@ pub struct Route {
     pub plugins: Vec<usize>,
     /// How often one client may ask.
     pub rate: Option<Rate>,
+}
+
+/// Links to further pages.
+#[derive(Debug)]
+pub struct Pages {
+    /// Secrets that keys are made of, the one that encrypts first; none: chance is one.
+    pub keys: Vec<Secret>,
+    /// How long a link is good.
+    pub lifetime: Duration,
 }
 
 /// A plugin, its files read.

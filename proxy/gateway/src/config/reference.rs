@@ -78,6 +78,7 @@ fn table() -> BTreeSet<(&'static str, String)> {
         ("limits.bundle_answer_head", time(defaults::BUNDLE_ANSWER_HEAD)),
         ("limits.body_idle", time(defaults::BODY_IDLE)),
         ("limits.retry_attempts", format!("`{}`", defaults::RETRY_ATTEMPTS)),
+        ("pages.lifetime", time(defaults::PAGE_LIFETIME)),
         ("limits.retry_longest_wait", time(defaults::RETRY_LONGEST_WAIT)),
         ("limits.drain", time(defaults::DRAIN)),
         ("log.format", text("json")),

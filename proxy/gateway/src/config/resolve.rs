@@ -11,13 +11,14 @@ use fireguard_traffic::forwarded::TrustedPeers;
 use toml::Spanned;
 
 use super::units::{Secret, SecretSource};
-use super::{Config, Plugin, Problem, Pseudonym, Route, Server, Tls, defaults, file};
+use super::{Config, Pages, Plugin, Problem, Pseudonym, Route, Server, Tls, defaults, file};
 
 /// Resolves every reference and value, and collects all that is wrong.
 pub(super) fn resolve(file: file::File, folder: &Path) -> Result<Config, Vec<Problem>> {
     let mut resolver = Resolver { folder, problems: Vec::new() };
     let server = resolver.server(&file.server);
     let admin = resolver.address(&file.admin.listen);
+    let pages = resolver.pages(&file.pages);
     let plugin_names: Vec<&str> = file.plugins.keys().map(String::as_str).collect();
     let routes = file
         .routes
@@ -35,7 +36,7 @@ pub(super) fn resolve(file: file::File, folder: &Path) -> Result<Config, Vec<Pro
     }
     match (server, admin, resolver.problems.is_empty()) {
         (Some(server), Some(admin), true) => {
-            Ok(Config { server, admin, routes, plugins, limits: file.limits, log: file.log })
+            Ok(Config { server, admin, routes, plugins, pages, limits: file.limits, log: file.log })
         }
         _ => Err(resolver.problems),
     }
@@ -248,6 +249,18 @@ impl Resolver<'_> {
             wall_per_call: plugin.wall_per_call.map_or(defaults::PLUGIN_WALL, |t| t.0),
             memory: plugin.memory.map_or(defaults::PLUGIN_MEMORY, |s| s.0),
         })
+    }
+
+    fn pages(&mut self, pages: &file::Pages) -> Pages {
+        let mut keys = Vec::new();
+        for source in &pages.keys {
+            let Some(key) = self.secret(source) else { continue };
+            if let Err(weak) = fireguard_plugin_host::Secret::new(key.expose().to_vec()).check() {
+                self.problems.push(Problem::at(source.span(), weak.to_string()));
+            }
+            keys.push(key);
+        }
+        Pages { keys, lifetime: pages.lifetime.0 }
     }
 
     fn address(&mut self, text: &Spanned<String>) -> Option<SocketAddr> {

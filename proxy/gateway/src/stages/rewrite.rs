@@ -21,7 +21,8 @@ impl Stage<Ready> for Rewrite {
     type Out = Ready;
 
     async fn handle<N: Next<Ready>>(self: Arc<Self>, ready: Ready, mut next: N) -> Answer {
-        let rule = Arc::new(Rule::new(vec![ready.route.upstream.clone()], ready.base.clone()));
+        let rule = Rule::new(vec![ready.route.upstream.clone()], ready.base.clone());
+        let rule = Arc::new(rule.sealing(Arc::clone(&ready.route.pages)));
         let scope = match ready.request.interaction {
             Interaction::Capabilities => Scope::Everything,
             _ => Scope::Elements,

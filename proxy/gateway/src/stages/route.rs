@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use fireguard_fhir::base::Base;
-use fireguard_fhir::interaction::{self, Head};
+use fireguard_fhir::interaction::{self, Head, Pages};
 use fireguard_fhir::outcome::IssueCode;
 use http::{HeaderMap, HeaderName, StatusCode, header};
 
@@ -76,6 +76,7 @@ impl Stage<Entered> for Route {
             if_none_match: one(headers, header::IF_NONE_MATCH)?,
             if_modified_since: one(headers, header::IF_MODIFIED_SINCE)?,
             if_none_exist: one(headers, HeaderName::from_static("if-none-exist"))?,
+            pages: Pages::Sealed(&*route.pages),
         };
         let request = interaction::parse(&head)?;
         let _ = entered.facts.interaction.set(request.interaction.code());

@@ -1,6 +1,7 @@
 //! Tables of requests: what each is understood as, and what is refused.
 
 mod headers;
+mod pages;
 mod properties;
 mod refusals;
 mod routes;

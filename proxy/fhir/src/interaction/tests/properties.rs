@@ -30,6 +30,7 @@ fn again(request: &Request) -> Result<Request, Refusal> {
         if_none_match: condition("if-none-match"),
         if_modified_since: condition("if-modified-since"),
         if_none_exist: condition("if-none-exist"),
+        pages: Pages::Plain,
     };
     let read = parse(&head)?;
     match request.form() {
@@ -139,6 +140,7 @@ proptest! {
             if_none_match: tag.filter(|_| matches!(method, "GET" | "HEAD")),
             if_modified_since: date,
             if_none_exist: if_none_exist.as_deref().filter(|_| method == "POST"),
+            pages: Pages::Plain,
         };
         let Ok(request) = parse(&head) else { return Ok(()) };
         if request.body == BodyKind::Form
@@ -166,6 +168,7 @@ proptest! {
             if_none_match: headers[4].as_deref(),
             if_modified_since: headers[5].as_deref(),
             if_none_exist: headers[6].as_deref(),
+            pages: Pages::Plain,
         };
         for head in [head, Head { method: "POST", path: "/Patient/_search", query: None, ..head }] {
             let _ = parse(&head).map(|request| request.with_form(&body));

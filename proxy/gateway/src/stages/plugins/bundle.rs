@@ -131,7 +131,8 @@ fn link(
                     format!("{relation} link not understood"),
                 )
             })?;
-            Ok(Some(format!("{base}{}", page.target().path_and_query)))
+            // As the server has it: the stage that turns its URLs into the client's seals it.
+            Ok(Some(format!("{upstream}{}", page.target().path_and_query)))
         }
         _ => Ok(None),
     }
