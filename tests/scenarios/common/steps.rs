@@ -243,8 +243,14 @@ pub(crate) async fn compare(
 
 /// Says where an answer names the server behind Fireguard, or has a header that is not one of those that pass.
 pub(crate) fn leak(headers: &HeaderMap, body: &[u8], hidden: &str) -> Option<String> {
-    const OWN: [&str; 5] =
-        ["content-length", "date", "transfer-encoding", "x-content-type-options", "x-request-id"];
+    const OWN: [&str; 5] = [
+        "content-length",
+        "content-security-policy",
+        "date",
+        "transfer-encoding",
+        "x-content-type-options",
+        "x-request-id",
+    ];
     for (name, value) in headers {
         let value = String::from_utf8_lossy(value.as_bytes());
         if value.contains(hidden) {
