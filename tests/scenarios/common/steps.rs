@@ -243,7 +243,7 @@ pub(crate) async fn compare(
 
 /// Says where an answer names the server behind Fireguard, or has a header that is not one of those that pass.
 pub(crate) fn leak(headers: &HeaderMap, body: &[u8], hidden: &str) -> Option<String> {
-    const OWN: [&str; 5] = [
+    const OWN: [&str; 6] = [
         "content-length",
         "content-security-policy",
         "date",
