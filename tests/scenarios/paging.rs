@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use fireguard_test_support::gateway::Gateway;
 use serde_json::Value;
 
 use crate::common::resources::{bundle, entry, observation, patient};
@@ -95,4 +96,63 @@ async fn a_history_has_pages_too() {
     let pages = follow(&world, &base, &first).await;
     let entries = pages.iter().map(|page| page["entry"].as_array().map_or(0, Vec::len));
     assert_eq!(entries.sum::<usize>(), ENTRIES);
+}
+
+/// A link is good on every node that has the key, also after the one that made it has started anew, and on no
+/// other route.
+#[tokio::test]
+async fn pages_are_good_on_every_node_and_on_one_route() {
+    let world = World::start().await;
+    store(&world, "nodes").await;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("pages.key"), "7f0c9e1b5a2d48638e9d10f2a4c6b8e3").unwrap();
+    let key = folder.path().join("pages.key");
+    let routes = |keys: &str| {
+        let upstream = world.hapi.base_url();
+        format!(
+            "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n[pages]\n{keys}\n\
+             [upstreams.hapi]\nurl = \"{upstream}\"\n[routes.a]\npath = \"/a\"\nupstream = \"hapi\"\n\
+             [routes.b]\npath = \"/b\"\nupstream = \"hapi\"\n"
+        )
+    };
+    let keyed = routes(&format!("keys = [\"file:{}\"]", key.display()));
+    let (one, two) = (Gateway::start(&keyed).unwrap(), Gateway::start(&keyed).unwrap());
+    let page = async |url: String| {
+        let answer = world.client.get(&url).send().await.unwrap();
+        (answer.status().as_u16(), answer.json::<Value>().await.unwrap())
+    };
+    let next = |page: &Value| {
+        let links = page["link"].as_array().unwrap();
+        links.iter().find(|l| l["relation"] == "next").unwrap()["url"].as_str().unwrap().to_owned()
+    };
+    let (_, first) = page(format!("{}/a/Observation?patient=nodes&_count=5", one.url())).await;
+    let link = next(&first);
+    drop(one);
+    let again = Gateway::start(&keyed).unwrap();
+    let token = link.split_once("/a?").unwrap().1;
+    let mut seen: Vec<String> = observations(&first);
+    let (status, second) = page(format!("{}/a?{token}", two.url())).await;
+    assert_eq!(status, 200, "on another node");
+    seen.extend(observations(&second));
+    let token = next(&second).split_once("/a?").unwrap().1.to_owned();
+    let (status, third) = page(format!("{}/a?{token}", again.url())).await;
+    assert_eq!(status, 200, "after a start");
+    seen.extend(observations(&third));
+    assert_eq!(seen.iter().collect::<BTreeSet<_>>().len(), 15, "{seen:?}");
+
+    let chance = Gateway::start(&routes("lifetime = \"1s\"")).unwrap();
+    for (case, url, status, code) in [
+        ("on another route", format!("{}/b?{token}", two.url()), 400, "invalid"),
+        ("on a node with another key", format!("{}/a?{token}", chance.url()), 410, "expired"),
+        ("with a parameter more", format!("{}/a?{token}&_count=500", two.url()), 400, "invalid"),
+        ("changed", format!("{}/a?{token}A", two.url()), 400, "invalid"),
+    ] {
+        let (given, outcome) = page(url).await;
+        assert_eq!((given, outcome["issue"][0]["code"].as_str()), (status, Some(code)), "{case}: {outcome}");
+    }
+    let (_, first) = page(format!("{}/a/Observation?patient=nodes&_count=5", chance.url())).await;
+    let link = next(&first);
+    // Its second has ended when the clock has gone on by two.
+    tokio::time::sleep(std::time::Duration::from_millis(2_100)).await;
+    assert_eq!(page(link).await.0, 410, "later");
 }

@@ -126,7 +126,7 @@ async fn errors(world: &World, base: &str) {
         (404, "Patient/zq-hush/_history/99"),
         (403, "Patient/zq-hush/$meta"),
         (406, "Patient/zq-hush?_format=xml"),
-        (410, "?_getpages=00000000-0000-4000-8000-000000000000"),
+        (400, "?_getpages=00000000-0000-4000-8000-000000000000"),
         (404, "Nope/1"),
     ] {
         let (given, outcome) = answer(world, world.client.get(format!("{base}/{path}"))).await;

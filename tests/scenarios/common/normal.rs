@@ -74,7 +74,15 @@ impl Normaliser {
                             let url = percent_decode_str(url).decode_utf8_lossy().into_owned();
                             // Only JSON is asked for, whatever the client wrote.
                             let url = url.replace("_format=json&", "");
-                            *value = self.text(&url).into();
+                            *value = match url.split_once('?') {
+                                // Sealed on one side.
+                                Some((base, page))
+                                    if page.starts_with("_getpages=") || page.starts_with("_page=") =>
+                                {
+                                    self.text(&format!("{base}?[page]")).into()
+                                }
+                                _ => self.text(&url).into(),
+                            };
                         }
                         ("id", Value::String(id)) if is_number(id) => {
                             let id = id.clone();

@@ -117,6 +117,7 @@ impl Search<'_> {
             "/Nope",
             "/metadata",
             "?_getpages=00000000-0000-0000-0000-000000000000",
+            "?_page=AAAA",
         ] {
             self.answer(&format!("{base}{path}"))?;
         }

@@ -40,7 +40,7 @@ pub(super) fn lines(gateway: &Gateway) -> Vec<Line> {
             format!(
                 "curl -s '{fhir}/Observation?_count=2' | grep -o '\"relation\":\"next\",\"url\":\"[^\"]*\"'"
             ),
-            &["/fhir", "_getpages="],
+            &["/fhir", "_page="],
             &[],
         ),
         line(
