@@ -5,7 +5,7 @@ mod state;
 use std::process::Command as Process;
 
 use clap::{Args, Subcommand};
-use fireguard_test_support::hapi::{Options, Package, Server};
+use fireguard_test_support::hapi::{Options, Package, Server, port_of};
 
 use crate::error::{Error, run as run_command};
 use crate::progress::Progress;
@@ -17,7 +17,7 @@ const DEFAULT_NAME: &str = "default";
 pub(crate) enum Command {
     /// Start a server, wait until it answers, and print its base URL.
     Start(Start),
-    /// Stop a server.
+    /// Stop a server. What is in PostgreSQL stays for the next start of that name.
     Stop {
         /// Its name.
         #[arg(default_value = DEFAULT_NAME, value_parser = plain_name)]
@@ -64,6 +64,13 @@ pub(crate) struct Start {
     /// Compile hot code fully: a slower start, and the speed that measurements are about.
     #[arg(long)]
     full_jit: bool,
+    /// Keep the data in a PostgreSQL of the server's own instead of H2 in memory. It needs no root and nothing
+    /// installed; the first use downloads it (15 MB). Its log lies beside the server's, as NAME.postgres.log.
+    #[arg(long)]
+    postgres: bool,
+    /// Let PostgreSQL answer before the disk has what it was given: faster, and a crash of the machine may lose it.
+    #[arg(long, requires = "postgres")]
+    no_fsync: bool,
 }
 
 /// Runs one of the commands.
@@ -80,7 +87,8 @@ pub(crate) fn run(command: Command) -> Result<(), Error> {
         Command::Reset { name } => {
             let state = State::load(&name)?;
             state.stop()?;
-            let start = Start { port: state.port(), ..state.start };
+            State::database_of(&name).clear()?;
+            let start = Start { port: port_of(&state.base), ..state.start };
             let base = ensure(&start)?;
             print(&base);
         }
@@ -114,12 +122,22 @@ pub(crate) fn ensure(start: &Start) -> Result<String, Error> {
         return Err(Error::Usage(message));
     }
     let progress = Progress::begin();
-    let package = Package::ensure(&|step| progress.step(&format!("HAPI: {step}")))?;
-    progress.step(&format!("HAPI: starting `{}`", start.name));
-    let log = State::log_of(&start.name);
-    let work = State::work_of(&start.name);
-    let (base, pid) = Server::start_detached(&package, &options(start).log(log), &work)?;
-    progress.step("HAPI: ready");
+    let tell = |step: &str| progress.step(&format!("HAPI: {step}"));
+    let package = Package::ensure(&tell)?;
+    let database = State::database_of(&start.name);
+    // One whose HAPI has ended by itself.
+    database.stop();
+    let mut options = options(start).log(State::log_of(&start.name));
+    if start.postgres {
+        tell(&format!("starting PostgreSQL for `{}`", start.name));
+        for (name, value) in database.start(!start.no_fsync, &tell)? {
+            options = options.setting(&name, &value);
+        }
+    }
+    tell(&format!("starting `{}`", start.name));
+    let started = Server::start_detached(&package, &options, &State::work_of(&start.name));
+    let (base, pid) = started.inspect_err(|_| database.stop())?;
+    tell("ready");
     let state = State { start: start.clone(), base, pid };
     state.save()?;
     Ok(state.base)

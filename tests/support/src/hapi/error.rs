@@ -38,12 +38,20 @@ pub enum Error {
         /// Its log.
         log: PathBuf,
     },
+    /// PostgreSQL could not be set up or started.
+    #[error("PostgreSQL does not start: {reason} (log: {})", log.display())]
+    Database {
+        /// The line of the log that tells most.
+        reason: String,
+        /// Its log.
+        log: PathBuf,
+    },
     /// The runtime went away while the server was starting.
     #[error("the start of HAPI was interrupted")]
     Interrupted,
-    /// The package is being built elsewhere and cannot be waited for.
+    /// PostgreSQL could not be installed, or the package is being built elsewhere and cannot be waited for.
     #[error(transparent)]
-    Lock(#[from] crate::install::Error),
+    Install(#[from] crate::install::Error),
     /// A file or a process could not be handled.
     #[error("{doing}: {source}")]
     Io {

@@ -1,8 +1,10 @@
-//! A real HAPI FHIR JPA server (R4, H2 in memory), as many side by side as a test wants.
+//! A real HAPI FHIR JPA server (R4), on H2 in memory or a PostgreSQL of its own, as many side by side as a test
+//! wants.
 //!
 //! The first use packages the Java project under `tests/support/hapi` with Maven and makes a class-data
 //! archive, which halves every start after it; later uses only compare a key. Logs are kept under
-//! `target/hapi/logs`. A server ends with its [`Hapi`], and with the test process however that ends.
+//! `target/hapi/logs`. A server and its PostgreSQL end with their [`Hapi`], and with the test process however that
+//! ends.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), fireguard_test_support::hapi::Error> {
@@ -17,23 +19,39 @@ mod error;
 mod java;
 mod options;
 mod package;
+mod postgres;
 mod server;
 
 pub use error::Error;
 pub use options::Options;
 pub use package::Package;
-pub use server::{Server, command_line, terminate};
+pub use postgres::{DetachedPostgres, Postgres};
+pub use server::{Server, command_line, port_of, terminate};
 
 /// The folder of everything that belongs to HAPI: packages, archives, logs, state.
 pub fn directory() -> std::path::PathBuf {
     crate::repository::target().join("hapi")
 }
 
-/// A running server. Dropping it kills it: with H2 in memory there is nothing to save.
+/// A running server. Dropping it kills it, and ends and removes its PostgreSQL, if it has one.
 #[cfg(feature = "async")]
 #[derive(Debug)]
 pub struct Hapi {
+    // Before its database: fields are dropped in this order.
     server: Server,
+    database: Option<Postgres>,
+    package: Package,
+    options: Options,
+}
+
+/// How a server ends that is to be started again.
+#[cfg(feature = "async")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// By SIGKILL, in the middle of whatever it does.
+    Killed,
+    /// As a service manager ends it: by its own shutdown.
+    InOrder,
 }
 
 #[cfg(feature = "async")]
@@ -42,15 +60,18 @@ impl Hapi {
     ///
     /// # Errors
     /// Java or Maven is missing or too old; the build failed; the server left or was too slow.
-    pub async fn start(options: Options) -> Result<Self, Error> {
-        let start = tokio::task::spawn_blocking(move || {
-            let package = Package::ensure(&|step| eprintln!("HAPI: {step}"))?;
-            Server::start(&package, &options)
-        });
-        match start.await {
-            Ok(server) => Ok(Self { server: server? }),
-            Err(_) => Err(Error::Interrupted),
-        }
+    pub async fn start(mut options: Options) -> Result<Self, Error> {
+        blocking(move || {
+            let progress = |step: &str| eprintln!("HAPI: {step}");
+            let package = Package::ensure(&progress)?;
+            let database = options.postgres.then(|| Postgres::start(options.fsync, &progress)).transpose()?;
+            if let Some(database) = &database {
+                options.settings.extend(database.settings());
+            }
+            let server = Server::start(&package, &options)?;
+            Ok(Self { server, database, package, options })
+        })
+        .await
     }
 
     /// One server with default options for all tests of this process; it lives until the process ends.
@@ -60,6 +81,35 @@ impl Hapi {
     pub async fn shared() -> Result<&'static Self, Error> {
         static SHARED: tokio::sync::OnceCell<Hapi> = tokio::sync::OnceCell::const_new();
         SHARED.get_or_try_init(|| Self::start(Options::default())).await
+    }
+
+    /// Ends the server and starts it again as it was, at the same address. Its PostgreSQL runs on; what was in
+    /// memory is gone.
+    ///
+    /// # Errors
+    /// The server does not come back.
+    pub async fn restart(self, end: End) -> Result<Self, Error> {
+        blocking(move || {
+            let Self { server, database, package, options } = self;
+            let options = options.port(port_of(server.base_url()));
+            match end {
+                End::Killed => drop(server),
+                End::InOrder => server.finish()?,
+            }
+            let server = Server::start(&package, &options)?;
+            Ok(Self { server, database, package, options })
+        })
+        .await
+    }
+
+    /// Stops the server's clock: it accepts connections, as its kernel does, and answers nothing.
+    pub fn freeze(&self) {
+        self.server.signal(rustix::process::Signal::STOP);
+    }
+
+    /// Lets a frozen server go on.
+    pub fn thaw(&self) {
+        self.server.signal(rustix::process::Signal::CONT);
     }
 
     /// The FHIR base without a slash at its end, such as `http://127.0.0.1:4711/fhir`.
@@ -76,4 +126,11 @@ impl Hapi {
     pub fn log(&self) -> &std::path::Path {
         self.server.log()
     }
+}
+
+#[cfg(feature = "async")]
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work).await.unwrap_or(Err(Error::Interrupted))
 }

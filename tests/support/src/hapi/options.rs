@@ -12,6 +12,8 @@ pub struct Options {
     pub(crate) full_jit: bool,
     pub(crate) settings: Vec<(String, String)>,
     pub(crate) log: Option<PathBuf>,
+    pub(crate) postgres: bool,
+    pub(crate) fsync: bool,
     pub(crate) ready_within: Duration,
 }
 
@@ -23,6 +25,8 @@ impl Default for Options {
             full_jit: false,
             settings: Vec::new(),
             log: None,
+            postgres: false,
+            fsync: true,
             // Four times what a start takes on two cores that compile at the same time.
             ready_within: Duration::from_secs(180),
         }
@@ -40,6 +44,22 @@ impl Options {
     #[must_use]
     pub fn setting(mut self, name: &str, value: &str) -> Self {
         self.settings.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// A PostgreSQL of the server's own instead of H2 in memory. It keeps what was committed over
+    /// [restarts](super::Hapi::restart) of the server, and ends with the [`Hapi`](super::Hapi).
+    #[must_use]
+    pub fn postgres(mut self) -> Self {
+        self.postgres = true;
+        self
+    }
+
+    /// Lets PostgreSQL answer before the disk has what it was given: faster, and nothing that a crash of HAPI
+    /// or of PostgreSQL would lose; one of the machine might.
+    #[must_use]
+    pub fn without_fsync(mut self) -> Self {
+        self.fsync = false;
         self
     }
 

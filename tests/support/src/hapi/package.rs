@@ -15,7 +15,7 @@ const ARCHIVE: &str = "classes.jsa";
 const KEEP_LOGS: usize = 60;
 
 /// What a server is started from.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Package {
     pub(super) java: PathBuf,
     pub(super) jar: PathBuf,

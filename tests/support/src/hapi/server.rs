@@ -67,6 +67,13 @@ impl Server {
         &self.base
     }
 
+    /// Sends a signal to the server's whole group, because `java` may be a script of a version manager.
+    pub(super) fn signal(&self, signal: Signal) {
+        if let Some(child) = &self.child {
+            let _ = kill_process_group(Pid::from_child(child), signal);
+        }
+    }
+
     /// The process id.
     pub fn pid(&self) -> u32 {
         self.child.as_ref().map_or(0, Child::id)
@@ -127,11 +134,17 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let Some(mut child) = self.child.take() else { return };
-        // The group, because `java` may be a script of a version manager.
-        let _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
-        let _ = child.wait();
+        self.signal(Signal::KILL);
+        if let Some(mut child) = self.child.take() {
+            let _ = child.wait();
+        }
     }
+}
+
+/// The port in a base URL, which our servers always name.
+pub fn port_of(base: &str) -> u16 {
+    let port = base.split(':').nth(2).and_then(|rest| rest.split('/').next()?.parse().ok());
+    port.unwrap_or_default()
 }
 
 /// The command line of a process, its arguments joined by blanks; none: there is no such process.
