@@ -18,6 +18,8 @@ pub(crate) struct Change {
     pub(crate) server: String,
     /// Lines of `[limits]`.
     pub(crate) limits: String,
+    /// Lines of `[upstreams.hapi]`.
+    pub(crate) upstream: String,
     /// Further tables, with their headings.
     pub(crate) tables: String,
 }
@@ -82,13 +84,13 @@ pub(crate) const WELL: &str = r#"{"resourceType":"Patient","id":"well"}"#;
 
 /// A Fireguard before a server at this base.
 pub(crate) async fn before(upstream: &str, change: &Change) -> Gateway {
-    let Change { server, limits, tables } = change;
+    let Change { server, limits, upstream: lines, tables } = change;
     let config = format!(
         "[server]\nlisten = \"127.0.0.1:0\"\n{server}\n\
          [admin]\nlisten = \"127.0.0.1:0\"\n\
          [log]\nlevel = \"debug\"\n\
          [limits]\n{limits}\n\
-         [upstreams.hapi]\nurl = \"{upstream}\"\n\
+         [upstreams.hapi]\nurl = \"{upstream}\"\n{lines}\n\
          [routes.fhir]\npath = \"/fhir\"\nupstream = \"hapi\"\n{tables}"
     );
     tokio::task::spawn_blocking(move || Gateway::start(&config).unwrap()).await.unwrap()

@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use fireguard_fhir::base::Base;
 use fireguard_fhir::interaction::Request;
-use fireguard_traffic::body::Outgoing;
+use bytes::Bytes;
+use fireguard_traffic::body::{Body, Outgoing, full};
 use fireguard_traffic::forwarded::Origin;
+use fireguard_traffic::replay::{Keep, Replay};
 use http::HeaderMap;
 use http::request::Parts;
 use hyper::body::Incoming;
@@ -89,11 +91,58 @@ impl Ready {
             base: self.base.clone(),
             request: self.request.clone(),
             headers: self.headers.clone(),
-            body: Upload { body: self.body.body.again()?, watch: Watch::default() },
+            body: self.body.again()?,
             facts: Arc::clone(&self.facts),
         })
     }
 }
+
+impl Upload {
+    /// A body that is all there.
+    pub fn whole(bytes: Bytes) -> Self {
+        Self { body: Outgoing::Whole(bytes), watch: Watch::default() }
+    }
+
+    /// The same once more, if that is possible.
+    pub fn again(&self) -> Option<Self> {
+        Some(Self { body: self.body.again()?, watch: self.watch.clone() })
+    }
+
+    /// Keeps what comes from the client, so that it can be sent again.
+    #[must_use]
+    pub fn kept(self, keep: Keep) -> Self {
+        match self.body {
+            Outgoing::Stream(body) => Self { body: Outgoing::Kept(Replay::new(body, keep)), ..self },
+            Outgoing::Whole(_) | Outgoing::Kept(_) => self,
+        }
+    }
+
+    /// Whether it can be sent from its beginning.
+    pub fn is_kept(&self) -> bool {
+        match &self.body {
+            Outgoing::Whole(_) => true,
+            Outgoing::Stream(_) => false,
+            Outgoing::Kept(replay) => replay.is_kept(),
+        }
+    }
+
+    /// The whole body, for us to look at.
+    ///
+    /// # Errors
+    /// It was not kept, or did not come whole.
+    pub fn look(&self) -> Result<Body, NotKept> {
+        match &self.body {
+            Outgoing::Whole(bytes) => Ok(full(bytes.clone())),
+            Outgoing::Kept(replay) if replay.length().is_some() && replay.is_kept() => Ok(replay.attempt()),
+            Outgoing::Stream(_) | Outgoing::Kept(_) => Err(NotKept),
+        }
+    }
+}
+
+/// A request body is not there any more.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("the request body was not kept")]
+pub struct NotKept;
 
 /// What is known of a request body on its way to the server.
 #[derive(Clone, Default)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use fireguard_fhir::interaction::Refusal;
 use fireguard_fhir::outcome::IssueCode;
+use fireguard_traffic::retry::matrix::Fault;
 use http::StatusCode;
 
 /// Whose fault it is; a label of metrics and logs.
@@ -41,6 +42,8 @@ pub struct Failure {
     pub allow: &'static [&'static str],
     /// Whether nothing more is read from the client's connection.
     pub closes: bool,
+    /// What is known of the attempt to ask the server, if that is what failed.
+    pub fault: Option<Fault>,
 }
 
 impl Failure {
@@ -52,7 +55,7 @@ impl Failure {
         message: impl Into<Cow<'static, str>>,
     ) -> Self {
         let message = message.into();
-        Self { source, status, code, message, detail: None, retry_after: None, allow: &[], closes: false }
+        Self { source, status, code, message, detail: None, retry_after: None, allow: &[], closes: false, fault: None }
     }
 
     /// The client's fault.
@@ -69,6 +72,13 @@ impl Failure {
     #[must_use]
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = Some(detail.into());
+        self
+    }
+
+    /// Says what is known of the attempt.
+    #[must_use]
+    pub fn fault(mut self, fault: Fault) -> Self {
+        self.fault = Some(fault);
         self
     }
 

@@ -10,6 +10,7 @@ pub mod config;
 pub mod exchange;
 pub mod facts;
 pub mod failure;
+mod fhir_server;
 pub mod logging;
 pub mod pages;
 pub mod pipeline;

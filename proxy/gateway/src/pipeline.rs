@@ -42,8 +42,8 @@ pub fn build(shared: &Arc<Shared>) -> Pipeline {
         .layer(layer(gate::Gate::new(shared)))
         // Makes the body for the server: forms are read and merged, JSON is checked as it streams.
         .layer(layer(body::MakeBody::new(shared)))
-        // Puts a write into a task of its own: HAPI commits even if the client has left.
-        .layer(layer(own_writes::OwnWrites))
+        // Puts a write into a task of its own: HAPI commits even if the client has left. Keeps its body.
+        .layer(layer(own_writes::OwnWrites::new(shared)))
         // Turns the server's URLs in headers and body into the client's. Outside of the plugins: what they
         // let through may hold such URLs too.
         .layer(layer(rewrite::Rewrite))
@@ -51,7 +51,7 @@ pub fn build(shared: &Arc<Shared>) -> Pipeline {
         .layer(layer(plugins::Plugins::new(shared)))
         // Lets through only answers we understand: status, media type, headers.
         .layer(layer(vet::Vet))
-        // Sends throttled requests again, where that is safe.
+        // Sends again what the server did not take, where nothing can happen twice.
         .layer(layer(retry::Retry::new(shared)))
         // To the server and back.
         .service(forward::Forward::new(shared, forward::connections(shared)));

@@ -1,5 +1,6 @@
 //! What all cores share, built from one configuration.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fireguard_access::surface::Surface;
@@ -10,6 +11,7 @@ use fireguard_traffic::rate::RateLimit;
 use fireguard_traffic::upstream::PoolSettings;
 
 use crate::config::{self, Config, defaults};
+use crate::fhir_server::FhirServer;
 use crate::pages::KeyRing;
 use crate::plugins::{self, LoadFailure};
 
@@ -37,6 +39,8 @@ pub struct Route {
     pub upstream: Base,
     /// The same as text: the key of its connections.
     pub upstream_url: String,
+    /// What is known of the server on all cores.
+    pub server: Arc<FhirServer>,
     /// What it lets through.
     pub surface: Surface,
     /// How often one client may ask.
@@ -56,12 +60,19 @@ impl Shared {
         let (engine, plugins) = plugins::load_all(&config).await?;
         let keys: Vec<_> = config.pages.keys.iter().map(config::units::Secret::expose).collect();
         let ring = Arc::new(KeyRing::new(&keys, config.pages.lifetime)?);
+        let mut servers = BTreeMap::new();
+        let mut server = |route: &config::Route| {
+            let known = servers.entry(route.upstream_name.clone());
+            Arc::clone(known.or_insert_with(|| Arc::new(FhirServer::new(route))))
+        };
         let routes = config.routes.into_iter().map(|route| {
+            let server = server(&route);
             let plugins = route.plugins.iter().filter_map(|index| plugins.get(*index).cloned()).collect();
             Arc::new(Route {
                 pages: Arc::new(ring.bind(&route.name, &route.upstream.to_string())),
                 name: route.name,
                 prefix: route.prefix,
+                server,
                 upstream_name: route.upstream_name,
                 upstream_url: route.upstream.to_string(),
                 upstream: route.upstream,

@@ -1,10 +1,15 @@
 //! Bodies as they travel through the proxy.
 
 use std::error::Error;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full};
+
+use crate::replay::Replay;
 
 /// Why a body stopped before its end. Whatever it is, the connection is aborted, never ended cleanly.
 pub type BodyError = Box<dyn Error + Send + Sync>;
@@ -28,14 +33,17 @@ pub enum Outgoing {
     Whole(Bytes),
     /// It comes from the client as it is sent: once.
     Stream(Body),
+    /// It comes from the client as it is sent, and is kept.
+    Kept(Replay),
 }
 
 impl Outgoing {
-    /// The same once more, if that is possible.
+    /// The same once more, if that is possible. Of what is kept only [`Replay::is_kept`] tells in the end.
     pub fn again(&self) -> Option<Self> {
         match self {
             Self::Whole(bytes) => Some(Self::Whole(bytes.clone())),
             Self::Stream(_) => None,
+            Self::Kept(replay) => Some(Self::Kept(replay.clone())),
         }
     }
 
@@ -45,6 +53,118 @@ impl Outgoing {
             Self::Whole(bytes) if bytes.is_empty() => empty(),
             Self::Whole(bytes) => full(bytes),
             Self::Stream(body) => body,
+            Self::Kept(replay) => replay.attempt(),
+        }
+    }
+}
+
+/// A body of which the beginning has been read.
+pub struct Begun {
+    /// The beginning.
+    pub bytes: Bytes,
+    rest: Body,
+}
+
+impl Begun {
+    /// Reads until so many bytes are there, or the end.
+    ///
+    /// # Errors
+    /// The body broke off before.
+    pub async fn read(mut body: Body, at_least: usize) -> Result<Self, BodyError> {
+        let (mut first, mut more) = (Bytes::new(), BytesMut::new());
+        while first.len() + more.len() < at_least && !body.is_end_stream() {
+            let frame = match body.frame().await {
+                Some(Ok(frame)) => frame,
+                Some(Err(error)) => return Err(error),
+                None => break,
+            };
+            let Ok(data) = frame.into_data() else { continue };
+            // Mostly one piece is all, and it is not copied.
+            if first.is_empty() {
+                first = data;
+            } else {
+                more.extend_from_slice(&data);
+            }
+        }
+        if !more.is_empty() {
+            let mut all = BytesMut::from(&first[..]);
+            all.unsplit(more);
+            first = all.freeze();
+        }
+        Ok(Self { bytes: first, rest: body })
+    }
+
+    /// The whole body again.
+    pub fn into_body(self) -> Body {
+        match (self.bytes.is_empty(), self.rest.is_end_stream()) {
+            (true, _) => self.rest,
+            (false, true) => full(self.bytes),
+            (false, false) => Prefixed { first: self.bytes, rest: self.rest }.boxed_unsync(),
+        }
+    }
+}
+
+struct Prefixed {
+    first: Bytes,
+    rest: Body,
+}
+
+impl http_body::Body for Prefixed {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if self.first.is_empty() {
+            Pin::new(&mut self.rest).poll_frame(cx)
+        } else {
+            Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.first)))))
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.first.is_empty() && self.rest.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let (rest, first) = (self.rest.size_hint(), self.first.len() as u64);
+        let mut hint = SizeHint::new();
+        hint.set_lower(rest.lower() + first);
+        if let Some(upper) = rest.upper() {
+            hint.set_upper(upper + first);
+        }
+        hint
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::stream;
+    use http_body_util::StreamBody;
+
+    #[tokio::test]
+    async fn a_body_that_was_begun_is_the_same_body() {
+        let pieces = ["", "ab", "c", "", "def"];
+        let streamed = |broken: bool| {
+            let mut frames: Vec<Result<_, BodyError>> =
+                pieces.map(|text| Ok(Frame::data(Bytes::from(text)))).into();
+            if broken {
+                frames.push(Err("gone".into()));
+            }
+            StreamBody::new(stream::iter(frames)).boxed_unsync()
+        };
+        for at_least in [0, 1, 2, 3, 5, 6, 100] {
+            let begun = Begun::read(streamed(false), at_least).await.unwrap();
+            assert!(begun.bytes.len() >= at_least.min(6), "{at_least}");
+            assert_eq!(begun.into_body().collect().await.unwrap().to_bytes(), "abcdef");
+            let whole = Begun::read(full("abcdef"), at_least).await.unwrap().into_body();
+            assert_eq!(whole.size_hint().exact(), Some(6));
+            assert_eq!(whole.collect().await.unwrap().to_bytes(), "abcdef");
+            assert!(Begun::read(empty(), at_least).await.unwrap().into_body().is_end_stream());
+            assert_eq!(Begun::read(streamed(true), at_least).await.is_err(), at_least > 6);
         }
     }
 }

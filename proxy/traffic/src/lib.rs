@@ -6,5 +6,6 @@ pub mod body;
 pub mod forwarded;
 pub mod hygiene;
 pub mod rate;
+pub mod replay;
 pub mod retry;
 pub mod upstream;

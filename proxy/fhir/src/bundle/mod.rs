@@ -5,6 +5,7 @@
 //! has been seen by no plugin and is left out.
 
 pub mod join;
+pub mod parts;
 pub mod requests;
 pub mod split;
 

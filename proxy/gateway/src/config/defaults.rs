@@ -52,7 +52,11 @@ pub const RESOURCE: u64 = 16 << 20;
 /// How many bytes of resources go to a plugin in one call.
 pub const PLUGIN_BATCH: usize = 64 << 10;
 
-/// How often a throttled request is sent, the first time included.
+/// How much of a request body is kept, so that it can be sent again.
+pub const REPLAY: u64 = 64 << 20;
+/// How much of it in memory.
+pub const REPLAY_MEMORY: u64 = 256 << 10;
+/// How often a request is sent at the most, the first time included.
 pub const RETRY_ATTEMPTS: u32 = 3;
 /// The longest wait between two attempts.
 pub const RETRY_LONGEST_WAIT: Duration = Duration::from_secs(5);

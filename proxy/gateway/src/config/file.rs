@@ -107,6 +107,9 @@ pub struct Upstream {
     /// Its base URL as seen from here: `http://127.0.0.1:8080/fhir`.
     #[schemars(with = "String")]
     pub url: Spanned<String>,
+    /// It answers 503 only before it begins to work: then a create that was answered so may be sent again.
+    #[serde(default)]
+    pub sheds_before_working: bool,
 }
 
 /// A way in.
@@ -261,7 +264,9 @@ pub struct Limits {
     pub bundle_answer_head: Time,
     /// Silence inside a body.
     pub body_idle: Time,
-    /// How often a throttled request is sent, the first time included.
+    /// How much of a request body is kept, to be sent again; what is over 256 KiB in a temporary file.
+    pub replay: Size,
+    /// How often a request is sent at the most, the first time included.
     pub retry_attempts: NonZeroU32,
     /// The longest wait between two attempts.
     pub retry_longest_wait: Time,
@@ -287,6 +292,7 @@ impl Default for Limits {
             answer_head: Time(defaults::ANSWER_HEAD),
             bundle_answer_head: Time(defaults::BUNDLE_ANSWER_HEAD),
             body_idle: Time(defaults::BODY_IDLE),
+            replay: Size(defaults::REPLAY),
             retry_attempts: NonZeroU32::new(defaults::RETRY_ATTEMPTS).unwrap_or(NonZeroU32::MIN),
             retry_longest_wait: Time(defaults::RETRY_LONGEST_WAIT),
             drain: Time(defaults::DRAIN),

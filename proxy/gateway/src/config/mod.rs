@@ -74,6 +74,8 @@ pub struct Route {
     pub upstream_name: String,
     /// The FHIR server's base as seen from here.
     pub upstream: Base,
+    /// The FHIR server answers 503 only before it works.
+    pub sheds_before_working: bool,
     /// What it lets through.
     pub surface: Surface,
     /// The plugins that see its resources, by index into [`Config::plugins`].

@@ -140,7 +140,8 @@ impl Resolver<'_> {
         upstreams: &BTreeMap<String, file::Upstream>,
         plugin_names: &[&str],
     ) -> Option<Route> {
-        let upstream = match upstreams.get(route.upstream.get_ref()) {
+        let known = upstreams.get(route.upstream.get_ref());
+        let upstream = match known {
             Some(upstream) => self.upstream(&upstream.url),
             None => {
                 self.unknown("upstream", &route.upstream, upstreams.keys().map(String::as_str));
@@ -179,6 +180,7 @@ impl Resolver<'_> {
             prefix: prefix?,
             upstream_name: route.upstream.get_ref().clone(),
             upstream: upstream?,
+            sheds_before_working: known?.sheds_before_working,
             surface: surface.ok()?,
             plugins,
             rate: route.rate,

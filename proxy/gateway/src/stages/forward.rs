@@ -9,6 +9,7 @@ use fireguard_fhir::interaction::{BodyKind, Interaction};
 use fireguard_fhir::outcome::IssueCode;
 use fireguard_traffic::body::Body;
 use fireguard_traffic::hygiene;
+use fireguard_traffic::retry::matrix::Fault;
 use fireguard_traffic::upstream::{Connections, SendError, Upstream};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Request, Response, StatusCode, Uri};
@@ -61,7 +62,7 @@ impl<U: Upstream> Forward<U> {
                         body = again;
                         continue;
                     }
-                    (error, _) => broken(&error, safe),
+                    (error, _) => broken(&error, safe, &watch),
                 },
                 Err(failure) => failure,
             };
@@ -95,7 +96,8 @@ impl<U: Upstream> Forward<U> {
                 None => {
                     let message = "the FHIR server did not answer in time";
                     let status = StatusCode::GATEWAY_TIMEOUT;
-                    return Err(Failure::new(Source::Upstream, status, IssueCode::Timeout, message));
+                    return Err(Failure::new(Source::Upstream, status, IssueCode::Timeout, message)
+                        .fault(Fault::Unknown));
                 }
             }
         }
@@ -189,9 +191,11 @@ fn headers(ready: &Ready) -> HeaderMap {
     headers
 }
 
-fn broken(error: &SendError, safe: bool) -> Failure {
+fn broken(error: &SendError, safe: bool, watch: &Watch) -> Failure {
+    // A server cannot act on half a body: its end was not sent.
+    let fault = if watch.progress().is_some() { Fault::Unsent } else { Fault::of_error(error) };
     let message = match error {
-        SendError::Broken { .. } if !safe => {
+        SendError::Broken { .. } if !safe && fault != Fault::Unsent => {
             "the connection to the FHIR server broke before its answer; the request may have been carried out"
         }
         SendError::Broken { .. } => "the connection to the FHIR server broke before its answer",
@@ -200,6 +204,7 @@ fn broken(error: &SendError, safe: bool) -> Failure {
     let source = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
     Failure::new(Source::Upstream, StatusCode::BAD_GATEWAY, IssueCode::Transient, message)
         .detail(format!("{error}{source}"))
+        .fault(fault)
 }
 
 /// What the types before this stage rule out, said without a panic.

@@ -1,4 +1,4 @@
-//! A write that went to the server outlives its client.
+//! A write that went to the server outlives its client, and its body is kept until the server has taken it.
 //!
 //! hyper drops a request's future when the client goes away, but HAPI commits all the same (measured): so what
 //! changes something runs in a task of its own, and its answer is read to the end whether anybody wants it.
@@ -10,21 +10,34 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use fireguard_fhir::outcome::IssueCode;
 use fireguard_traffic::body::{Body, BodyError};
+use fireguard_traffic::replay::Keep;
 use http::StatusCode;
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 
+use crate::config::defaults;
 use crate::exchange::Ready;
 use crate::failure::{Failure, Source};
 use crate::stage::{Answer, Next, Stage};
+use crate::state::Shared;
 
 /// The stage.
-pub struct OwnWrites;
+pub struct OwnWrites {
+    keep: Keep,
+}
+
+impl OwnWrites {
+    /// With the limits of the configuration.
+    pub fn new(shared: &Shared) -> Self {
+        Self { keep: Keep { memory: defaults::REPLAY_MEMORY, total: shared.limits.replay.0 } }
+    }
+}
 
 impl Stage<Ready> for OwnWrites {
     type Out = Ready;
 
     async fn handle<N: Next<Ready>>(self: Arc<Self>, ready: Ready, mut next: N) -> Answer {
+        let ready = Ready { body: ready.body.kept(self.keep), ..ready };
         if ready.request.interaction.is_safe() {
             return next.call(ready).await;
         }

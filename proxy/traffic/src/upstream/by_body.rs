@@ -36,7 +36,9 @@ impl Upstream for Connections {
         match body {
             Outgoing::Whole(bytes) => self.send_whole(head, bytes).await,
             // Boxed: rare, and the state of hyper's client need not be part of every read.
-            Outgoing::Stream(_) => Ok(Box::pin(self.streaming.send(head, body)).await?.map(Either::Right)),
+            Outgoing::Stream(_) | Outgoing::Kept(_) => {
+                Ok(Box::pin(self.streaming.send(head, body)).await?.map(Either::Right))
+            }
         }
     }
 }
