@@ -52,7 +52,9 @@ impl Plugin for Deid {
         };
         match rules {
             Ok(rules) if problems.is_empty() => {
-                Ok((Self(Engine::new(rules)), Plan::new([Direction::ToClient, Direction::ToServer])))
+                let plan = Plan::new([Direction::ToClient, Direction::ToServer]);
+                let plan = if rules.need_keys() { plan.needing(["pseudonym"]) } else { plan };
+                Ok((Self(Engine::new(rules)), plan))
             }
             Ok(_) => Err(problems),
             Err(more) => {

@@ -80,6 +80,14 @@ pub struct Parameters {
     pub restricted_zip_areas: Vec<String>,
 }
 
+impl Rules {
+    /// Whether some of them work with the host's keys.
+    #[must_use]
+    pub fn need_keys(&self) -> bool {
+        self.list.iter().any(|rule| matches!(rule.method, Method::CryptoHash | Method::DateShift))
+    }
+}
+
 impl Method {
     /// The methods by the names the file format gives them.
     pub const NAMES: [(&'static str, Self); 4] = [

@@ -87,6 +87,9 @@ pub struct Plan {
     pub resource_types: Vec<String>,
     /// Directions; empty: the plugin sees no resources.
     pub directions: Vec<Direction>,
+    /// Capabilities without which the plugin cannot work, `pseudonym` for instance: not granted, it is not
+    /// loaded.
+    pub needs: Vec<String>,
 }
 
 /// What becomes of one resource.
@@ -143,6 +146,13 @@ impl Plan {
     #[must_use]
     pub fn of_types<'a>(mut self, types: impl IntoIterator<Item = &'a str>) -> Self {
         self.resource_types = types.into_iter().map(str::to_owned).collect();
+        self
+    }
+
+    /// With these capabilities, or not at all.
+    #[must_use]
+    pub fn needing<'a>(mut self, capabilities: impl IntoIterator<Item = &'a str>) -> Self {
+        self.needs = capabilities.into_iter().map(str::to_owned).collect();
         self
     }
 }

@@ -20,7 +20,7 @@ pub mod bindings {
 }
 
 pub use bindings::exports::fireguard::plugin::{resources, setup};
-use bindings::fireguard::plugin::{log, pseudonym};
+use bindings::fireguard::plugin::{log, pseudonym, types};
 
 /// A plugin and whether it is configured yet. Lives in the component for as long as the instance does.
 #[derive(Debug)]
@@ -139,7 +139,11 @@ impl From<Plan> for setup::Plan {
             interactions: plan.interactions,
             resource_types: plan.resource_types,
             directions: plan.directions.into_iter().map(direction).collect(),
-            extras: Vec::new(),
+            extras: plan
+                .needs
+                .into_iter()
+                .map(|value| types::Extra { name: "needs".to_owned(), value })
+                .collect(),
         }
     }
 }

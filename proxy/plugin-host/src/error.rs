@@ -64,6 +64,14 @@ pub enum LoadError {
         /// What is wrong.
         fault: GrantFault,
     },
+    /// The plugin needs a capability that it is not granted.
+    #[error("its settings need the capability {grant}: grant it by [plugins.{plugin}.grants.{grant}]")]
+    MissingGrant {
+        /// The plugin's name.
+        plugin: String,
+        /// The grant's name.
+        grant: &'static str,
+    },
     /// The plugin failed while it was being configured.
     #[error("the plugin failed while it was being configured")]
     Start(#[source] CallError),

@@ -2,7 +2,7 @@
 
 use fireguard_fhir::ResourceType;
 
-use crate::contract::{Direction, Plan};
+use crate::contract::{Direction, Extra, Plan};
 
 /// FHIR's interaction codes (<http://hl7.org/fhir/restful-interaction>).
 const INTERACTIONS: [&str; 17] = [
@@ -25,6 +25,9 @@ const INTERACTIONS: [&str; 17] = [
     "operation",
 ];
 
+/// The wish for a capability.
+const NEEDS: &str = "needs";
+
 /// A plan without a name that means nothing: a protecting plugin that waits for `patient` would never be
 /// asked about a Patient.
 pub(crate) struct Wants {
@@ -40,9 +43,15 @@ impl Wants {
     pub(crate) fn new(plan: Plan) -> Result<Wants, Vec<String>> {
         let interactions = plan.interactions.iter().filter(|name| !INTERACTIONS.contains(&name.as_str()));
         let types = plan.resource_types.iter().filter(|name| ResourceType::parse(name).is_none());
-        let extras = plan.extras.iter().map(|extra| &extra.name);
+        let known = |extra: &&Extra| extra.name != NEEDS;
+        let extras = plan.extras.iter().filter(known).map(|extra| &extra.name);
         let unknown: Vec<String> = interactions.chain(types).chain(extras).cloned().collect();
         if unknown.is_empty() { Ok(Wants { plan }) } else { Err(unknown) }
+    }
+
+    /// The capabilities without which the plugin cannot work.
+    pub(crate) fn needs(&self) -> impl Iterator<Item = &str> {
+        self.plan.extras.iter().filter(|extra| extra.name == NEEDS).map(|extra| extra.value.as_str())
     }
 
     pub(crate) fn plan(&self) -> &Plan {
@@ -68,7 +77,6 @@ fn overlap(one: &str, other: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contract::Extra;
 
     fn plan(interactions: &[&str], resource_types: &[&str], directions: &[Direction]) -> Plan {
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
@@ -86,6 +94,9 @@ mod tests {
         faulty.extras.push(Extra { name: "rules".into(), value: String::new() });
         let unknown = Wants::new(faulty).err().unwrap();
         assert_eq!(unknown, ["Read", "search-typ", "patient", "Resource", "rules"]);
+        let mut needing = plan(&["read"], &[], &[]);
+        needing.extras.push(Extra { name: "needs".into(), value: "pseudonym".into() });
+        assert_eq!(Wants::new(needing).ok().unwrap().needs().collect::<Vec<_>>(), ["pseudonym"]);
         assert!(Wants::new(plan(&INTERACTIONS, &["Patient", "Observation"], &[])).is_ok());
     }
 

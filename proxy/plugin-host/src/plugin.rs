@@ -48,6 +48,17 @@ pub(crate) struct Loaded {
     digest: String,
 }
 
+impl Loaded {
+    fn granted(&self, capability: &str) -> Result<(), LoadError> {
+        let plugin = self.name.to_string();
+        match capability {
+            "pseudonym" if self.keyed.is_some() => Ok(()),
+            "pseudonym" => Err(LoadError::MissingGrant { plugin, grant: "pseudonym" }),
+            unknown => Err(LoadError::Plan { unknown: vec![one_line(unknown, PROBLEM_BYTES)] }),
+        }
+    }
+}
+
 impl Plugin {
     /// Compiles the component (on a thread for blocking work), checks that it is a plugin and that the host
     /// offers what it imports, makes one instance and configures it.
@@ -66,6 +77,9 @@ impl Plugin {
         let wants = Wants::new(plan).map_err(|unknown| LoadError::Plan {
             unknown: unknown.iter().take(PROBLEMS).map(|name| one_line(name, PROBLEM_BYTES)).collect(),
         })?;
+        for need in wants.needs() {
+            loaded.granted(need)?;
+        }
         Ok(Plugin { loaded: Arc::new(loaded), wants: Arc::new(wants) })
     }
 

@@ -9,7 +9,7 @@ use crate::exports::fireguard::plugin::resources::{Edit, Verdict};
 use crate::exports::fireguard::plugin::setup::{File, Plan, Problem};
 use crate::fireguard::plugin::log::{self, Level};
 use crate::fireguard::plugin::pseudonym;
-use crate::fireguard::plugin::types::{Direction, Exchange, Refusal};
+use crate::fireguard::plugin::types::{Direction, Exchange, Extra, Refusal};
 
 /// What a guest says that must never be seen in an error of the host.
 const MARKER: &str = "guest-text-7391";
@@ -26,9 +26,11 @@ pub(crate) fn configure(settings: &Value, files: &[File]) -> Result<Plan, Vec<Pr
         "no-settings" if *settings != Value::Object(Default::default()) => panic!("not empty"),
         _ => {}
     }
-    let names = |key: &str| match &settings[key] {
-        Value::Array(names) => names.iter().map(|name| name.as_str().unwrap().to_owned()).collect(),
-        _ => Vec::new(),
+    let names = |key: &str| -> Vec<String> {
+        match &settings[key] {
+            Value::Array(names) => names.iter().map(|name| name.as_str().unwrap().to_owned()).collect(),
+            _ => Vec::new(),
+        }
     };
     let directions = match text(settings, "direction") {
         "to-client" => vec![Direction::ToClient],
@@ -39,7 +41,7 @@ pub(crate) fn configure(settings: &Value, files: &[File]) -> Result<Plan, Vec<Pr
         interactions: names("interactions"),
         resource_types: names("types"),
         directions,
-        extras: Vec::new(),
+        extras: names("needs").into_iter().map(|value| Extra { name: "needs".to_owned(), value }).collect(),
     })
 }
 

@@ -139,6 +139,20 @@ async fn the_plan_decides_what_is_wanted() {
 }
 
 #[tokio::test]
+async fn a_plugin_gets_what_it_needs_or_is_not_loaded() {
+    let needs = |what: &str| spec(json!({ "needs": [what] }));
+    let error = Plugin::load(engine(), needs("pseudonym")).await.unwrap_err();
+    assert!(matches!(&error, LoadError::MissingGrant { .. }), "{error}");
+    assert!(error.to_string().contains("[plugins.guest.grants.pseudonym]"), "{error}");
+    let key = "0d9f4c6be1a87253".to_owned().into();
+    let pseudonym = PseudonymGrant { key, project: String::new(), date_range_days: 182 };
+    let granted = PluginSpec { grants: Grants { pseudonym: Some(pseudonym) }, ..needs("pseudonym") };
+    Plugin::load(engine(), granted).await.unwrap();
+    let error = Plugin::load(engine(), needs("network")).await.unwrap_err();
+    assert!(error.to_string().contains("names network:"), "{error}");
+}
+
+#[tokio::test]
 async fn a_plugin_tells_what_it_is() {
     let plugin = load(json!({ "types": ["Patient"] })).await;
     assert_eq!(plugin.name(), "guest");
