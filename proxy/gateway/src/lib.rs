@@ -14,7 +14,7 @@ mod fhir_server;
 pub mod logging;
 pub mod pages;
 pub mod pipeline;
-mod plugins;
+pub mod plugins;
 pub mod server;
 pub mod stage;
 pub mod stages;
