@@ -1,4 +1,4 @@
-//! One client's limit on one route.
+//! One client's limit on one route, by what it asks for.
 
 use crate::http::Ask;
 use crate::rig::{Change, Rig, WELL};
@@ -84,5 +84,117 @@ async fn refused_requests_do_not_reach_the_server() {
         passed += usize::from(rig.send(from("203.0.113.1")).await.status == 200);
     }
     assert_eq!(rig.arrived().len(), passed);
-    assert!(rig.metrics().await.contains("fireguard_rate_limited_total{route=\"limited\"}"));
+    assert!(rig.metrics().await.contains("fireguard_rate_limited_total{route=\"limited\",class=\"read\"}"));
+}
+
+/// A Fireguard whose limits give nothing back while a test runs.
+async fn slow(limits: &str, rate: &str) -> Rig {
+    let tables = format!(
+        "[routes.limited]\npath = \"/limited\"\nupstream = \"hapi\"\n[routes.limited.rate]\n{rate}\n"
+    );
+    let server = "trusted_peers = [\"127.0.0.0/8\"]".to_owned();
+    let rig = Rig::with(Change { server, limits: limits.to_owned(), tables, ..Change::default() }).await;
+    rig.standin.always("*", "/fhir/*", Answer::json(200, WELL));
+    rig.standin.always(
+        "*",
+        "/fhir",
+        Answer::json(200, r#"{"resourceType":"Bundle","type":"batch-response"}"#),
+    );
+    rig
+}
+
+fn batch(entries: usize) -> Ask {
+    let entry = r#"{"request":{"method":"GET","url":"Patient/1"}}"#;
+    let body =
+        format!(r#"{{"resourceType":"Bundle","type":"batch","entry":[{}]}}"#, vec![entry; entries].join(","));
+    Ask::json("POST", "/limited", body)
+}
+
+#[tokio::test]
+async fn classes_have_limits_of_their_own_or_share_one() {
+    let rig = slow("", "per_second = 0.01\nburst = 3\nsearch = { burst = 1 }\nbulk = { burst = 1 }").await;
+    let search = Ask::get("/limited/Patient?name=x");
+    let write = Ask::json("PUT", "/limited/Patient/well", WELL);
+    for (ask, status) in [
+        (&search, 200),
+        (&search, 429),
+        (&Ask::form("/limited/Patient/_search", "name=x"), 429),
+        (&Ask::get("/limited/Patient/well/_history"), 429),
+        (&Ask::get(TARGET), 200),
+        (&write, 200),
+        (&Ask::get("/limited/metadata"), 200),
+        (&write, 429),
+        (&Ask::get("/limited/Patient/well/$everything"), 429),
+    ] {
+        let reply = rig.send(ask.clone()).await;
+        assert_eq!(reply.status, status, "{ask:?}: {reply:?}");
+    }
+    let metrics = rig.metrics().await;
+    for (class, count) in [("search", 3), ("write", 1), ("operation", 1)] {
+        let line = format!("fireguard_rate_limited_total{{route=\"limited\",class=\"{class}\"}} {count}");
+        assert!(metrics.contains(&line), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn answers_say_what_is_left() {
+    let rig = slow("", "per_second = 0.01\nburst = 3\nsearch = { burst = 1 }").await;
+    let told = |reply: &crate::http::Reply| {
+        (reply.header("ratelimit-policy").map(str::to_owned), reply.header("ratelimit").map(str::to_owned))
+    };
+    let is = |policy: &str, limit: &str| (Some(policy.to_owned()), Some(limit.to_owned()));
+    let reply = rig.send(Ask::get(TARGET)).await;
+    assert_eq!(told(&reply), is("\"all\";q=3;w=300", "\"all\";r=2;t=100"));
+    // Errors are answers, too.
+    let reply = rig.send(Ask::get("/limited/Patient/well/$expunge")).await;
+    assert!(reply.status >= 400, "{reply:?}");
+    let reply = rig.send(Ask::get("/limited/Patient?name=x")).await;
+    assert_eq!(told(&reply), is("\"search\";q=1;w=100", "\"search\";r=0;t=100"));
+    let reply = rig.send(Ask::get("/limited/Patient?name=x")).await;
+    let after = reply.header("retry-after").unwrap();
+    assert_eq!(
+        (reply.status, reply.header("ratelimit")),
+        (429, Some(format!("\"search\";r=0;t={after}").as_str()))
+    );
+    let reply = rig.get("/fhir/Patient/well").await;
+    assert_eq!(told(&reply), (None, None), "a route without limits");
+}
+
+/// A batch is let in as one, and paid for by its entries.
+#[tokio::test]
+async fn a_batch_counts_by_its_entries() {
+    let rig = slow("", "per_second = 0.1\nburst = 5").await;
+    let one = rig.send(batch(1)).await;
+    assert_eq!((one.status, one.header("ratelimit")), (200, Some("\"all\";r=4;t=10")), "{one:?}");
+    let many = rig.send(batch(50)).await;
+    assert_eq!(many.status, 200, "{many:?}");
+    assert!(many.header("ratelimit").unwrap().starts_with("\"all\";r=0;"), "{many:?}");
+    let reply = rig.send(Ask::get(TARGET)).await;
+    let wait: u64 = reply.header("retry-after").unwrap().parse().unwrap();
+    // 51 and one at one in ten seconds, less the five that are free.
+    assert!(reply.status == 429 && (400..=470).contains(&wait), "{wait}");
+
+    let rig = slow("", "per_second = 0.1\nburst = 5\nbatch = {}").await;
+    assert_eq!(rig.send(batch(50)).await.status, 200);
+    assert_eq!(rig.send(batch(1)).await.status, 429);
+    assert_eq!(rig.send(Ask::get(TARGET)).await.status, 200, "reads are counted for themselves");
+}
+
+#[tokio::test]
+async fn a_refused_upload_is_not_read() {
+    let rig = slow("", "per_second = 0.01\nburst = 1").await;
+    assert_eq!(rig.send(Ask::get(TARGET)).await.status, 200);
+    // The body never comes.
+    let ask = Ask::new("POST", "/limited/Patient").header("Content-Type", "application/fhir+json");
+    rig.send(ask.header("Content-Length", "100000")).await.assert_outcome(429, "throttled", "without a body");
+}
+
+#[tokio::test]
+async fn how_much_of_an_ipv6_address_names_a_client_is_a_setting() {
+    let rig = slow("rate_ipv6_prefix = 48", "per_second = 0.01\nburst = 1").await;
+    for (client, status) in
+        [("2001:db8:1:1::1", 200), ("2001:db8:1:2::1", 429), ("2001:db8:2::1", 200), ("203.0.113.1", 200)]
+    {
+        assert_eq!(rig.send(from(client)).await.status, status, "{client}");
+    }
 }

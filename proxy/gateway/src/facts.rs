@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
 
+use fireguard_traffic::rate::EntryCharge;
 use metrics::{counter, histogram};
 
 use crate::failure::Failure;
@@ -23,6 +24,8 @@ pub struct Facts {
     pub resource_type: OnceLock<&'static str>,
     /// Why its answer broke off after the head had left.
     pub abort: OnceLock<String>,
+    /// Who pays for the entries of a batch.
+    pub batch: OnceLock<EntryCharge>,
     failure: OnceLock<(&'static str, String)>,
     status: AtomicU16,
     upstream_status: AtomicU16,
@@ -53,6 +56,7 @@ impl Facts {
             interaction: OnceLock::new(),
             resource_type: OnceLock::new(),
             abort: OnceLock::new(),
+            batch: OnceLock::new(),
             failure: OnceLock::new(),
             status: AtomicU16::new(0),
             upstream_status: AtomicU16::new(0),
@@ -73,6 +77,13 @@ impl Facts {
         let detail = failure.detail.clone().unwrap_or_else(|| failure.message.clone().into_owned());
         let _ = self.failure.set((failure.source.as_str(), detail));
         self.ended(End::Complete);
+    }
+
+    /// So many entries more of a batch were read.
+    pub fn entries(&self, more: usize) {
+        if let Some(charge) = self.batch.get() {
+            charge.more(more);
+        }
     }
 
     /// The status the server answered.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use fireguard_fhir::interaction::Refusal;
 use fireguard_fhir::outcome::IssueCode;
 use fireguard_traffic::retry::matrix::Fault;
-use http::StatusCode;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 /// Whose fault it is; a label of metrics and logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +44,8 @@ pub struct Failure {
     pub closes: bool,
     /// What is known of the attempt to ask the server, if that is what failed.
     pub fault: Option<Fault>,
+    /// Further headers of the answer.
+    headers: Option<Box<HeaderMap>>,
 }
 
 impl Failure {
@@ -55,7 +57,18 @@ impl Failure {
         message: impl Into<Cow<'static, str>>,
     ) -> Self {
         let message = message.into();
-        Self { source, status, code, message, detail: None, retry_after: None, allow: &[], closes: false, fault: None }
+        Self {
+            source,
+            status,
+            code,
+            message,
+            detail: None,
+            retry_after: None,
+            allow: &[],
+            closes: false,
+            fault: None,
+            headers: None,
+        }
     }
 
     /// The client's fault.
@@ -87,6 +100,16 @@ impl Failure {
     pub fn closing(mut self) -> Self {
         self.closes = true;
         self
+    }
+
+    /// Further headers of the answer.
+    pub fn headers(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
+        self.headers.iter().flat_map(|headers| headers.iter())
+    }
+
+    /// The same, to add some.
+    pub fn headers_mut(&mut self) -> &mut HeaderMap {
+        self.headers.get_or_insert_default()
     }
 
     /// Says when to come back.

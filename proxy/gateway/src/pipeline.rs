@@ -36,8 +36,8 @@ pub fn build(shared: &Arc<Shared>) -> Pipeline {
         .layer(layer(enter::Enter::new(shared)))
         // Finds the route and parses the interaction, once. What is unknown is refused here.
         .layer(layer(route::Route::new(shared)))
-        // Limits one client on one route, before any work is done for it.
-        .layer(layer(rate::Rate))
+        // Limits one client on one route by what it asks for, before any work is done for it.
+        .layer(layer(rate::Rate::new(shared)))
         // Gate 1: does the route let this interaction through?
         .layer(layer(gate::Gate::new(shared)))
         // Makes the body for the server: forms are read and merged, JSON is checked as it streams.

@@ -6,13 +6,21 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use fireguard_traffic::body::Body;
-use http::Response;
+use http::{HeaderMap, Response};
 use tower::{Layer, Service};
 
 use crate::failure::Failure;
 
 /// What every stage answers.
 pub type Answer = Result<Response<Body>, Failure>;
+
+/// The headers that the client will get, whatever the answer is.
+pub fn headers_of(answer: &mut Answer) -> &mut HeaderMap {
+    match answer {
+        Ok(response) => response.headers_mut(),
+        Err(failure) => failure.headers_mut(),
+    }
+}
 
 /// What a stage hands on to: any tower service of that input.
 pub trait Next<In>: Clone + Send + 'static {

@@ -7,7 +7,7 @@ use fireguard_access::surface::Surface;
 use fireguard_fhir::base::Base;
 use fireguard_fhir::interaction::SealPages;
 use fireguard_plugin_host::{Engine, Plugin};
-use fireguard_traffic::rate::RateLimit;
+use fireguard_traffic::rate::{RateLimits, Table};
 use fireguard_traffic::upstream::PoolSettings;
 
 use crate::config::{self, Config, defaults};
@@ -44,7 +44,7 @@ pub struct Route {
     /// What it lets through.
     pub surface: Surface,
     /// How often one client may ask.
-    pub rate: Option<RateLimit>,
+    pub rate: Option<RateLimits>,
     /// How links to pages are sealed for its callers.
     pub pages: Arc<dyn SealPages>,
     /// The plugins that see its resources, in order toward the server.
@@ -60,6 +60,7 @@ impl Shared {
         let (engine, plugins) = plugins::load_all(&config).await?;
         let keys: Vec<_> = config.pages.keys.iter().map(config::units::Secret::expose).collect();
         let ring = Arc::new(KeyRing::new(&keys, config.pages.lifetime)?);
+        let clients = Arc::new(Table::new(defaults::RATE_CLIENTS));
         let mut servers = BTreeMap::new();
         let mut server = |route: &config::Route| {
             let known = servers.entry(route.upstream_name.clone());
@@ -77,7 +78,7 @@ impl Shared {
                 upstream_url: route.upstream.to_string(),
                 upstream: route.upstream,
                 surface: route.surface,
-                rate: route.rate.map(|rate| RateLimit::new(rate.per_second, rate.burst)),
+                rate: route.rate.map(|quotas| RateLimits::new(&clients, &quotas)),
                 plugins,
             })
         });

@@ -65,14 +65,6 @@ impl TrustedPeers {
     }
 }
 
-/// The unit limits are kept for: an IPv4 address, or the /64 an IPv6 client can choose addresses from.
-pub fn limit_key(client: IpAddr) -> IpAddr {
-    match client.to_canonical() {
-        IpAddr::V4(v4) => IpAddr::V4(v4),
-        IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) & !u128::from(u64::MAX)).into()),
-    }
-}
-
 fn address_of(text: &str) -> Option<IpAddr> {
     let unbracketed = text.strip_prefix('[').and_then(|t| t.split_once(']')).map(|(host, _)| host);
     let address = match unbracketed {
@@ -112,12 +104,5 @@ mod tests {
             assert_eq!(origin.scheme.as_deref(), believed.then_some("https"));
             assert_eq!(origin.host.as_deref(), believed.then_some("public.example"));
         }
-    }
-
-    #[test]
-    fn ipv6_limits_are_kept_for_the_network() {
-        let key = |a: &str| limit_key(a.parse().unwrap()).to_string();
-        assert_eq!(key("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
-        assert_eq!(key("::ffff:192.0.2.1"), "192.0.2.1");
     }
 }

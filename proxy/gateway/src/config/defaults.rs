@@ -61,6 +61,11 @@ pub const RETRY_ATTEMPTS: u32 = 3;
 /// The longest wait between two attempts.
 pub const RETRY_LONGEST_WAIT: Duration = Duration::from_secs(5);
 
+/// How many leading bits of an IPv6 address name a client: what a provider gives to one site at least.
+pub const RATE_IPV6_PREFIX: u8 = 64;
+/// Clients that rate limits remember, on all routes together; 16 MiB at most.
+pub const RATE_CLIENTS: usize = 1 << 20;
+
 /// Processor time of one plugin call.
 pub const PLUGIN_CPU: Duration = Duration::from_millis(100);
 /// Time of one plugin call, waits included.

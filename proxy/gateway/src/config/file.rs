@@ -8,6 +8,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::defaults;
+use super::rate::{Ipv6Prefix, Rate};
 use super::units::{SecretSource, Size, Time};
 
 /// A Fireguard configuration.
@@ -136,17 +137,8 @@ pub struct Route {
     #[schemars(with = "Vec<String>")]
     pub plugins: Vec<Spanned<String>>,
     /// How often one client may ask.
-    pub rate: Option<Rate>,
-}
-
-/// How often one client may ask.
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Rate {
-    /// Requests a second on the long run.
-    pub per_second: NonZeroU32,
-    /// Requests at once.
-    pub burst: NonZeroU32,
+    #[schemars(with = "Option<Rate>")]
+    pub rate: Option<Spanned<Rate>>,
 }
 
 /// A plugin.
@@ -270,6 +262,8 @@ pub struct Limits {
     pub retry_attempts: NonZeroU32,
     /// The longest wait between two attempts.
     pub retry_longest_wait: Time,
+    /// An IPv6 client is counted by the network of so many leading bits that it chooses its addresses from.
+    pub rate_ipv6_prefix: Ipv6Prefix,
     /// How long running requests may go on after a stop signal.
     pub drain: Time,
 }
@@ -295,6 +289,7 @@ impl Default for Limits {
             replay: Size(defaults::REPLAY),
             retry_attempts: NonZeroU32::new(defaults::RETRY_ATTEMPTS).unwrap_or(NonZeroU32::MIN),
             retry_longest_wait: Time(defaults::RETRY_LONGEST_WAIT),
+            rate_ipv6_prefix: Ipv6Prefix(defaults::RATE_IPV6_PREFIX),
             drain: Time(defaults::DRAIN),
         }
     }

@@ -2,6 +2,7 @@
 
 pub mod defaults;
 pub mod file;
+mod rate;
 mod report;
 mod resolve;
 pub mod units;
@@ -13,8 +14,9 @@ use std::time::Duration;
 use fireguard_access::surface::Surface;
 use fireguard_fhir::base::Base;
 use fireguard_traffic::forwarded::TrustedPeers;
+use fireguard_traffic::rate::Quotas;
 
-pub use file::{LogFormat, LogLevel, OnFailure, Rate};
+pub use file::{LogFormat, LogLevel, OnFailure};
 pub use report::{Problem, Report};
 use units::Secret;
 
@@ -81,7 +83,7 @@ pub struct Route {
     /// The plugins that see its resources, by index into [`Config::plugins`].
     pub plugins: Vec<usize>,
     /// How often one client may ask.
-    pub rate: Option<Rate>,
+    pub rate: Option<Quotas>,
 }
 
 /// Links to further pages.

@@ -82,6 +82,7 @@ fn table() -> BTreeSet<(&'static str, String)> {
         ("limits.retry_attempts", format!("`{}`", defaults::RETRY_ATTEMPTS)),
         ("pages.lifetime", time(defaults::PAGE_LIFETIME)),
         ("limits.retry_longest_wait", time(defaults::RETRY_LONGEST_WAIT)),
+        ("limits.rate_ipv6_prefix", format!("`{}`", defaults::RATE_IPV6_PREFIX)),
         ("limits.drain", time(defaults::DRAIN)),
         ("log.format", text("json")),
         ("log.level", text("info")),
@@ -106,7 +107,12 @@ impl Page<'_> {
             let at = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
             let described = resolve(self.definitions, property);
             if described["properties"].is_object() {
-                inner.push((at, described.clone()));
+                let mut described = described.clone();
+                // Several settings may be of one type.
+                if let Some(own) = property["description"].as_str() {
+                    described["description"] = own.into();
+                }
+                inner.push((at, described));
             } else if let Some(each) =
                 property.get("additionalProperties").filter(|p| p.get("$ref").is_some())
             {

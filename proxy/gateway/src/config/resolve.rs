@@ -175,6 +175,9 @@ impl Resolver<'_> {
             let span = listed.into_iter().find(|item| *item.get_ref() == unknown.name).map(Spanned::span);
             self.problems.push(Problem { message: unknown.to_string(), span, help: unknown.help() });
         });
+        let rate = route.rate.as_ref().and_then(|rate| {
+            rate.get_ref().quotas(rate.span()).map_err(|problem| self.problems.push(problem)).ok()
+        });
         Some(Route {
             name: name.to_owned(),
             prefix: prefix?,
@@ -183,7 +186,7 @@ impl Resolver<'_> {
             sheds_before_working: known?.sheds_before_working,
             surface: surface.ok()?,
             plugins,
-            rate: route.rate,
+            rate,
         })
     }
 

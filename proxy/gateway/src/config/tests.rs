@@ -72,7 +72,29 @@ fn messages_point_into_the_file_and_suggest_the_near_miss() {
             "path = \"/fhir\"\nsearch_parameters = [\"Patient.gendr\"]",
             &["Patient.gendr", ":7:"],
         ),
-        ("path = \"/fhir\"", "path = \"/fhir\"\nrate = { per_second = 0, burst = 1 }", &["nonzero"]),
+        (
+            "path = \"/fhir\"",
+            "path = \"/fhir\"\nrate = { per_second = 0, burst = 1 }",
+            &["a rate is a number over 0", ":7:"],
+        ),
+        ("path = \"/fhir\"", "path = \"/fhir\"\nrate = { per_second = 1, burst = 0 }", &["nonzero"]),
+        (
+            "path = \"/fhir\"",
+            "path = \"/fhir\"\nrate = { per_second = 1 }",
+            &["both per_second and burst", ":7:"],
+        ),
+        ("path = \"/fhir\"", "path = \"/fhir\"\nrate = {}", &["this rate limits nothing", ":7:"]),
+        (
+            "path = \"/fhir\"",
+            "path = \"/fhir\"\nrate.search = { burst = 1 }",
+            &["both per_second and burst, its own or the route's", ":7:"],
+        ),
+        (
+            "path = \"/fhir\"",
+            "path = \"/fhir\"\nrate.serach = { burst = 1 }",
+            &["unknown field `serach`", "did you mean \"search\"", ":7:"],
+        ),
+        ("[routes.fhir]", "[limits]\nrate_ipv6_prefix = 129\n[routes.fhir]", &["has 1 to 128 bits", ":6:"]),
         ("http://127.0.0.1:8080/fhir", "127.0.0.1:8080/fhir", &["starts with http://", ":3:"]),
         (
             "[routes.fhir]",

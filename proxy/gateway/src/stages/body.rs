@@ -76,7 +76,7 @@ impl Stage<Asked> for MakeBody {
                 } else {
                     watch.streams();
                     let watch = watch.clone();
-                    let inspect = Inspect::new(&request, &route, &base, self.rules);
+                    let inspect = Inspect::new(&request, &route, &base, self.rules, &facts);
                     let deadline = Box::pin(sleep(self.total));
                     let checked = Checked { body, inspect, left: self.limit, deadline, watch, done: false };
                     Outgoing::Stream(checked.boxed_unsync())

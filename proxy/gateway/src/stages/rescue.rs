@@ -3,6 +3,7 @@
 use fireguard_fhir::format::Format;
 use fireguard_fhir::outcome::OperationOutcome;
 use fireguard_traffic::body::{Body, full};
+use fireguard_traffic::rate::delay_seconds;
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderName, Request, Response, Version};
 use uuid::Uuid;
@@ -55,11 +56,10 @@ impl Rescue {
         let mut response = Response::new(full(outcome.to_json()));
         *response.status_mut() = failure.status;
         let headers = response.headers_mut();
+        headers.extend(failure.headers().map(|(name, value)| (name.clone(), value.clone())));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.format.content_type()));
         if let Some(wait) = failure.retry_after {
-            // Rounded up: who comes back a moment too early is refused once more.
-            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-            headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+            headers.insert(RETRY_AFTER, HeaderValue::from(delay_seconds(wait)));
         }
         // HTTP/2 frames its requests: none hides in another.
         if failure.closes && self.version <= Version::HTTP_11 {

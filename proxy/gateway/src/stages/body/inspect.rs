@@ -11,6 +11,7 @@ use fireguard_fhir::outcome::IssueCode;
 use fireguard_fhir::references::ConditionalReferences;
 use http::StatusCode;
 
+use crate::facts::Facts;
 use crate::failure::Failure;
 use crate::stages::gate::Rules;
 use crate::state::Route;
@@ -36,6 +37,7 @@ struct Entries {
     route: Arc<Route>,
     base: Base,
     rules: Rules,
+    facts: Arc<Facts>,
 }
 
 /// The searches that references ask the server for, on a route with a list of parameters.
@@ -47,7 +49,13 @@ struct Searches {
 
 impl Inspect {
     /// What has to be looked at in the body of this request.
-    pub(super) fn new(request: &Request, route: &Arc<Route>, base: &Base, rules: Rules) -> Self {
+    pub(super) fn new(
+        request: &Request,
+        route: &Arc<Route>,
+        base: &Base,
+        rules: Rules,
+        facts: &Arc<Facts>,
+    ) -> Self {
         let json = matches!(request.body, BodyKind::FhirJson | BodyKind::JsonPatch);
         let content = match (&request.body, &request.interaction) {
             (BodyKind::FhirJson, Interaction::Bundle { .. }) => Content::Entries(Box::new(Entries {
@@ -55,6 +63,7 @@ impl Inspect {
                 route: Arc::clone(route),
                 base: base.clone(),
                 rules,
+                facts: Arc::clone(facts),
             })),
             _ if json => Content::Json(Checker::default()),
             _ => Content::Any,
@@ -92,7 +101,9 @@ impl Inspect {
 
 impl Entries {
     fn feed(&mut self, data: &[u8]) -> Result<(), Failure> {
-        for entry in self.requests.feed(data).map_err(not_json)? {
+        let entries = self.requests.feed(data).map_err(not_json)?;
+        self.facts.entries(entries.len());
+        for entry in entries {
             let url = entry.url();
             let request = entry.parse(self.base.strip(url).unwrap_or(url));
             let judged = request.and_then(|request| self.rules.judge(&self.route, &request));
