@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a helper of a test may fail like the test")]
 
 mod answers;
+mod batches;
 mod bodies;
 mod entries;
 mod errors;

@@ -17,7 +17,7 @@ use crate::failure::Failure;
 use crate::server::Peer;
 use crate::stage::layer;
 use crate::stages::{
-    body, enter, forward, gate, observe, own_writes, plugins, rate, rescue, retry, rewrite, route, vet,
+    batch, body, enter, forward, gate, observe, own_writes, plugins, rate, rescue, retry, rewrite, route, vet,
 };
 use crate::state::Shared;
 
@@ -51,6 +51,8 @@ pub fn build(shared: &Arc<Shared>) -> Pipeline {
         .layer(layer(plugins::Plugins::new(shared)))
         // Lets through only answers we understand: status, media type, headers.
         .layer(layer(vet::Vet))
+        // Asks again for the entries of a batch that were throttled inside its answer.
+        .layer(layer(batch::Batch::new(shared)))
         // Sends again what the server did not take, where nothing can happen twice.
         .layer(layer(retry::Retry::new(shared)))
         // To the server and back.

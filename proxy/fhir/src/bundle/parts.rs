@@ -16,6 +16,8 @@ pub enum Part {
         bytes: Vec<u8>,
         /// The first three digits of `response.status`; none if there are none, or the entry is too long.
         status: Option<u16>,
+        /// These are all its bytes.
+        whole: bool,
     },
 }
 
@@ -126,7 +128,7 @@ impl Sink for Cutter {
         if entry.len() > self.limit {
             let bytes = take(entry);
             self.entry = None;
-            self.parts.push(Part::Entry { bytes, status: None });
+            self.parts.push(Part::Entry { bytes, status: None, whole: false });
         }
     }
 
@@ -152,7 +154,7 @@ impl Sink for Cutter {
         if place == Place::Entry
             && let Some(bytes) = self.entry.take()
         {
-            self.parts.push(Part::Entry { bytes, status: self.status.take() });
+            self.parts.push(Part::Entry { bytes, status: self.status.take(), whole: true });
         }
         // The rest of one that was too long is its own part.
         self.flush();
@@ -199,12 +201,13 @@ mod tests {
         let statuses = |limit| {
             let parts = read(limit, &[]).0.into_iter();
             let entries = parts.filter_map(|part| match part {
-                Part::Entry { status, .. } => Some(status),
+                Part::Entry { status, whole, .. } => Some((status, whole)),
                 Part::Between(_) => None,
             });
             entries.collect::<Vec<_>>()
         };
-        assert_eq!(statuses(1000), [Some(200), Some(429), None, None, Some(503)]);
-        assert_eq!(statuses(90), [Some(200), Some(429), None, None, None]);
+        let short = [(Some(200), true), (Some(429), true), (None, true), (None, true)];
+        assert_eq!(statuses(1000), [&short[..], &[(Some(503), true)]].concat());
+        assert_eq!(statuses(90), [&short[..], &[(None, false)]].concat());
     }
 }

@@ -19,7 +19,7 @@ use crate::failure::Failure;
 use crate::stage::{Answer, Next, Stage};
 use crate::state::Shared;
 
-use entries::entries;
+pub(super) use entries::entries;
 
 /// The stage.
 pub struct Retry {
@@ -123,7 +123,8 @@ impl Stage<Ready> for Retry {
 /// Whether each entry of a Bundle may be sent again by its own row.
 async fn every_entry_may(fault: Fault, base: &Base, body: Result<Body, NotKept>) -> bool {
     let Ok(body) = body else { return false };
-    entries(base, body).await.is_ok_and(|rows| rows.iter().all(|row| row.after(fault) == Again::Yes))
+    let entries = entries(base, body, &[]).await;
+    entries.is_ok_and(|entries| entries.rows.iter().all(|row| row.after(fault) == Again::Yes))
 }
 
 /// One attempt. An answer to what only reads counts when the first bytes of its body are there: nothing has gone to
