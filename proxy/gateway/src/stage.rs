@@ -23,14 +23,14 @@ pub fn headers_of(answer: &mut Answer) -> &mut HeaderMap {
 }
 
 /// What a stage hands on to: any tower service of that input.
-pub trait Next<In>: Clone + Send + 'static {
+pub trait Next<In>: Clone + Send + Sync + 'static {
     /// Calls it.
     fn call(&mut self, input: In) -> impl Future<Output = Answer> + Send;
 }
 
 impl<In, S> Next<In> for S
 where
-    S: Service<In, Response = Response<Body>, Error = Failure> + Clone + Send + 'static,
+    S: Service<In, Response = Response<Body>, Error = Failure> + Clone + Send + Sync + 'static,
     S::Future: Send,
 {
     fn call(&mut self, input: In) -> impl Future<Output = Answer> + Send {
@@ -51,11 +51,8 @@ pub trait Stage<In>: Send + Sync + 'static {
 /// The layer of a stage.
 pub struct StageLayer<T>(Arc<T>);
 
-/// The service of a stage and all that comes after it.
-pub struct Staged<T, N> {
-    stage: Arc<T>,
-    next: N,
-}
+/// The service of a stage and all that comes after it. Every call clones it; so it is one pointer.
+pub struct Staged<T, N>(Arc<(Arc<T>, N)>);
 
 /// Makes a layer of a stage.
 pub fn layer<T>(stage: T) -> StageLayer<T> {
@@ -66,13 +63,13 @@ impl<T, N> Layer<N> for StageLayer<T> {
     type Service = Staged<T, N>;
 
     fn layer(&self, next: N) -> Staged<T, N> {
-        Staged { stage: Arc::clone(&self.0), next }
+        Staged(Arc::new((Arc::clone(&self.0), next)))
     }
 }
 
-impl<T, N: Clone> Clone for Staged<T, N> {
+impl<T, N> Clone for Staged<T, N> {
     fn clone(&self) -> Self {
-        Self { stage: Arc::clone(&self.stage), next: self.next.clone() }
+        Self(Arc::clone(&self.0))
     }
 }
 
@@ -92,6 +89,7 @@ where
     }
 
     fn call(&mut self, input: In) -> Self::Future {
-        Box::pin(Arc::clone(&self.stage).handle(input, self.next.clone()))
+        let (stage, next) = &*self.0;
+        Box::pin(Arc::clone(stage).handle(input, next.clone()))
     }
 }
