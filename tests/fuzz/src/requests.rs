@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fireguard_fhir::base::Base;
-use fireguard_fhir::interaction::{BodyKind, Head, parse};
+use fireguard_fhir::interaction::{BodyKind, Head, Pages, parse};
 use fireguard_fhir::json::check;
 use fireguard_fhir::parameters::Parameters;
 use fireguard_fhir::urls::{Rewrite, Scope, UrlRewriter};
@@ -24,6 +24,7 @@ pub fn interaction(data: &[u8]) {
         if_none_match: line(),
         if_modified_since: line(),
         if_none_exist: line(),
+        pages: Pages::Plain,
     };
     let Ok(mut request) = parse(&head) else { return };
     if request.body == BodyKind::Form {
