@@ -1,8 +1,12 @@
 //! OperationOutcome: how every refusal and failure reads to a FHIR client (R4 operationoutcome.html).
 
+mod server;
+
 use std::fmt;
 
 use crate::json;
+
+pub(crate) use server::ServerText;
 
 /// An OperationOutcome with one issue.
 ///

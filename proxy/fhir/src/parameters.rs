@@ -117,6 +117,15 @@ impl Parameters {
         self.0.extract_if(.., |(own, _)| own == name).map(|(_, value)| value).collect()
     }
 
+    /// Replaces the values for which `change` has another; it gets name and value.
+    pub(crate) fn change(&mut self, change: impl Fn(&str, &str) -> Option<String>) {
+        for (name, value) in &mut self.0 {
+            if let Some(other) = change(name, value) {
+                *value = other;
+            }
+        }
+    }
+
     /// Appends the others.
     pub(crate) fn append(&mut self, mut others: Self) {
         self.0.append(&mut others.0);

@@ -1,18 +1,23 @@
-//! Rewrites the server's own URLs in a JSON body into the ones the caller knows, as a stream.
+//! Rewrites URLs between the server's base and the one that callers know, in both directions and as a stream.
 //!
 //! Only elements that carry a URL of the server are looked at (Bundle links and `fullUrl`, references,
-//! `Attachment.url`, `response.location`, …). Canonical URLs, identifier and code systems, profiles,
-//! extension URLs and `Subscription.channel.endpoint` are names, not addresses, and stay.
+//! `Attachment.url`, `response.location`, links of narratives, …). Canonical URLs, identifier and code systems,
+//! profiles, extension URLs and `Subscription.channel.endpoint` are names, not addresses, and stay.
 
-use std::borrow::Cow;
+mod narrative;
+mod relative;
+mod rewriter;
+mod values;
+
 use std::sync::Arc;
 
-use crate::base::Base;
+use crate::base::{Base, Scheme};
 use crate::interaction::{PAGE, SealPages, is_page};
-use crate::json::scan::{Interest, Scanner, Sink};
-use crate::json::{self, unescape, write_escaped};
 
-/// What stands where: URLs below one of `from` get the same place below `to`.
+pub use relative::Relative;
+pub use rewriter::{Scope, UrlRewriter};
+
+/// Toward callers: URLs below one of `from` get the same place below `to`.
 pub struct Rewrite {
     from: Vec<Base>,
     to: Base,
@@ -36,20 +41,39 @@ impl Rewrite {
         &self.to
     }
 
-    /// The caller's form of `url`, when it is below the server's base. HAPI may be set up to make links of what
-    /// it is told of the caller's base: there only links to pages have another form.
-    pub fn url(&self, url: &str) -> Option<String> {
-        let theirs = self.from.iter().find_map(|base| base.strip(url));
-        let rest = theirs.or_else(|| self.to.strip(url))?;
-        match (self.page(rest), theirs) {
-            (Some(page), _) => Some(page),
-            (None, Some(rest)) => Some(format!("{}{rest}", self.to)),
-            (None, None) => None,
-        }
+    /// The bases that callers must not see.
+    pub(crate) fn from(&self) -> &[Base] {
+        &self.from
     }
 
-    fn moved(&self, url: &str) -> Option<String> {
-        self.from.iter().find_map(|base| base.strip(url)).map(|rest| format!("{}{rest}", self.to))
+    /// The caller's form of `url`, when it is below the server's base or names that in its query. HAPI may be set
+    /// up to make links of what it is told of the caller's base: there only links to pages have another form.
+    pub fn url(&self, url: &str) -> Option<String> {
+        let theirs = self.strip(url);
+        let rest = theirs.or_else(|| self.to.strip(url));
+        if let Some(page) = rest.and_then(|rest| self.page(rest)) {
+            return Some(page);
+        }
+        let moved = self.moved(url);
+        let copies = values::in_query(moved.as_deref().unwrap_or(url), |_, part| self.moved(part));
+        copies.or(moved)
+    }
+
+    /// The same without a look at what follows the base.
+    pub(crate) fn moved(&self, url: &str) -> Option<String> {
+        if let Some(rest) = self.strip(url) {
+            return Some(format!("{}{rest}", self.to));
+        }
+        // The address of a web socket: the same origin by another scheme.
+        let socket = url.get(..2).filter(|start| start.eq_ignore_ascii_case("ws")).and(url.get(2..))?;
+        let as_http = format!("http{socket}");
+        let scheme = if self.to.scheme() == Scheme::Https { "wss" } else { "ws" };
+        let rest = self.strip(&as_http)?;
+        Some(format!("{scheme}://{}{}{rest}", self.to.authority(), self.to.path()))
+    }
+
+    fn strip<'a>(&self, url: &'a str) -> Option<&'a str> {
+        self.from.iter().find_map(|base| base.strip(url))
     }
 
     fn page(&self, rest: &str) -> Option<String> {
@@ -59,206 +83,5 @@ impl Rewrite {
     }
 }
 
-/// Which strings of a document are addresses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
-    /// The elements that carry addresses, in any resource.
-    Elements,
-    /// Every string: a CapabilityStatement names the server's definitions by its own base.
-    Everything,
-}
-
-/// The rewriter: feed it the body in any cuts, take what comes out.
-pub struct UrlRewriter {
-    scanner: Scanner<Place>,
-    output: Output,
-}
-
-struct Output {
-    rewrite: Arc<Rewrite>,
-    scope: Scope,
-    out: Vec<u8>,
-}
-
-/// Where a value stands, as far as addresses care.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    /// A resource: its own `url` is its canonical name.
-    Resource,
-    /// An extension: its `url` is a name, its `valueUrl` may be an address.
-    Extension,
-    /// `Bundle.entry.response`.
-    Response,
-    /// An address, if it is a string.
-    Address,
-    /// Any other.
-    Other,
-}
-
-impl UrlRewriter {
-    /// A rewriter for one document.
-    pub fn new(rewrite: Arc<Rewrite>, scope: Scope) -> Self {
-        let scanner = Scanner::new(Place::Resource, false);
-        Self { scanner, output: Output { rewrite, scope, out: Vec::new() } }
-    }
-
-    /// Takes the next bytes and appends to `out` what can be given on.
-    ///
-    /// # Errors
-    /// The body is not valid JSON; what came out before is a valid start of it.
-    pub fn feed(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<(), json::Error> {
-        std::mem::swap(&mut self.output.out, out);
-        let result = self.scanner.feed(chunk, &mut self.output);
-        std::mem::swap(&mut self.output.out, out);
-        result
-    }
-
-    /// Says that the body is over.
-    ///
-    /// # Errors
-    /// The document is not complete.
-    pub fn finish(&self) -> Result<(), json::Error> {
-        self.scanner.finish()
-    }
-}
-
-impl Sink for Output {
-    type State = Place;
-
-    fn member(&mut self, parent: Place, key: &[u8]) -> Place {
-        match (parent, key) {
-            (_, b"resource" | b"contained") => Place::Resource,
-            (_, b"extension" | b"modifierExtension") => Place::Extension,
-            (_, b"response") => Place::Response,
-            (Place::Resource, b"url") | (Place::Extension, b"url") => Place::Other,
-            (_, b"url" | b"reference" | b"fullUrl" | b"valueUrl") => Place::Address,
-            (Place::Response, b"location") => Place::Address,
-            // The manifest of a bulk export names the request it answers.
-            (Place::Resource, b"request") => Place::Address,
-            _ => Place::Other,
-        }
-    }
-
-    fn element(&mut self, parent: Place) -> Place {
-        parent
-    }
-
-    fn interest(&self, place: Place) -> Interest {
-        if place == Place::Address || self.scope == Scope::Everything {
-            Interest::Text
-        } else {
-            Interest::None
-        }
-    }
-
-    fn copy(&mut self, bytes: &[u8]) {
-        self.out.extend_from_slice(bytes);
-    }
-
-    fn text(&mut self, _: Place, raw: &[u8], complete: bool) {
-        let (text, rest) = decoded(raw);
-        // Half a link to a page cannot be sealed, and unsealed it leads nowhere.
-        let url = if complete { self.rewrite.url(&text) } else { self.rewrite.moved(&text) };
-        match url {
-            Some(url) => {
-                write_escaped(&mut self.out, &url);
-                self.out.extend_from_slice(rest);
-            }
-            None => self.out.extend_from_slice(raw),
-        }
-    }
-
-    fn begin(&mut self, _: Place) {}
-
-    fn end(&mut self, _: Place) {}
-}
-
-/// The text up to the first escape that stands for no character, or that a cut went through; and what is
-/// left. A text that was cut is longer than any base, so its start decides.
-fn decoded(raw: &[u8]) -> (Cow<'_, str>, &[u8]) {
-    match unescape(raw) {
-        Ok(text) => (text, &[]),
-        Err(error) => {
-            let (start, rest) = raw.split_at(usize::try_from(error.offset).unwrap_or(0).min(raw.len()));
-            unescape(start).map_or((Cow::Borrowed(""), raw), |text| (text, rest))
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn rewrite(text: &str, scope: Scope, size: usize) -> String {
-        let from = vec![Base::parse("http://hapi:8080/fhir").unwrap()];
-        let to = Base::parse("https://public.example/r4").unwrap();
-        let mut rewriter = UrlRewriter::new(Arc::new(Rewrite::new(from, to)), scope);
-        let mut out = Vec::new();
-        for chunk in text.as_bytes().chunks(size) {
-            rewriter.feed(chunk, &mut out).unwrap_or_else(|e| panic!("{e}: {text}"));
-        }
-        rewriter.finish().unwrap();
-        String::from_utf8(out).unwrap()
-    }
-
-    const OURS: &str = "http://hapi:8080/fhir";
-
-    #[test]
-    fn addresses_change_and_names_stay() {
-        let changed = [
-            r#"{"resourceType":"Bundle","link":[{"relation":"next","url":"@?_getpages=1&x=2"}]}"#,
-            r#"{"entry":[{"fullUrl":"@/Patient/1","resource":{"id":"1"}}]}"#,
-            r#"{"entry":[{"link":[{"url":"@/Patient/1"}],"request":{"url":"@/Patient"}}]}"#,
-            r#"{"entry":[{"response":{"location":"@/Patient/1/_history/1"}}]}"#,
-            r#"{"subject":{"reference":"@/Patient/1"},"contained":[{"subject":{"reference":"@/Patient/1"}}]}"#,
-            r#"{"content":[{"attachment":{"url":"@/Binary/1"}}],"photo":[{"url":"@/Binary/2"}]}"#,
-            r#"{"extension":[{"url":"http://x","valueUrl":"@/Binary/1"},{"valueReference":{"reference":"@/P/1"}}]}"#,
-            r#"{"resourceType":"CapabilityStatement","implementation":{"url":"@"}}"#,
-            r#"{"subject" : { "reference" : "http:\/\/hapi:8080\/fhir\/Patient\/1" } }"#,
-            r#"{"request":"@/$export","output":[{"type":"Patient","url":"@/Binary/9"}]}"#,
-        ];
-        for text in changed {
-            let text = text.replace('@', OURS);
-            let plain = text.replace(r"\/", "/");
-            let expected = plain.replace(OURS, "https://public.example/r4");
-            for size in [1, 2, 3, 7, 64, 4096] {
-                assert_eq!(rewrite(&text, Scope::Elements, size), expected, "{text}");
-            }
-        }
-        let stays = [
-            r#"{"resourceType":"ValueSet","url":"@/ValueSet/x"}"#,
-            r#"{"entry":[{"resource":{"url":"@/ValueSet/x"}}]}"#,
-            r#"{"extension":[{"url":"@/StructureDefinition/x","valueUri":"@/y"}]}"#,
-            r#"{"identifier":[{"system":"@/sid","value":"@/1"}],"meta":{"profile":["@/StructureDefinition/x"]}}"#,
-            r#"{"channel":{"endpoint":"@/hook"}}"#,
-            r#"{"subject":{"reference":"http://hapi:8080/fhir2/Patient/1"}}"#,
-            r#"{"subject":{"reference":"Patient/1"}, "text":{"div":"<a href=\"@/Patient/1\">x</a>"}}"#,
-        ];
-        for text in stays {
-            let text = text.replace('@', OURS);
-            assert_eq!(rewrite(&text, Scope::Elements, 5), text);
-        }
-    }
-
-    #[test]
-    fn a_capability_statement_shows_no_address_of_the_server() {
-        let text =
-            r#"{"url":"@/metadata","rest":[{"operation":[{"definition":"@/OperationDefinition/x"}]}]}"#
-                .replace('@', OURS);
-        assert!(!rewrite(&text, Scope::Everything, 9).contains("hapi"));
-    }
-
-    #[test]
-    fn a_url_longer_than_any_token_changes_at_its_start() {
-        for pad in 8100..8250 {
-            let tail = ["?x=", &"y".repeat(pad), r"\u00e9", &"z".repeat(500)].concat();
-            let text = format!(r#"{{"link":[{{"url":"{OURS}{tail}"}}]}}"#);
-            let out = rewrite(&text, Scope::Elements, 512);
-            assert!(out.starts_with(r#"{"link":[{"url":"https://public.example/r4?x=yyy"#));
-            assert_eq!(
-                unescape(out.as_bytes()).unwrap().len(),
-                unescape(text.as_bytes()).unwrap().len() + "https://public.example/r4".len() - OURS.len()
-            );
-        }
-    }
-}
+mod tests;

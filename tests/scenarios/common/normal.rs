@@ -84,6 +84,7 @@ impl Normaliser {
                                 _ => self.text(&url).into(),
                             };
                         }
+                        ("diagnostics", Value::String(words)) => *value = self.words(words).into(),
                         ("id", Value::String(id)) if is_number(id) => {
                             let id = id.clone();
                             *value = self.id(&id).into();
@@ -96,6 +97,21 @@ impl Normaliser {
             Value::String(text) => *text = self.text(text),
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
         }
+    }
+
+    /// What an outcome says. Fireguard says in words of its own what quotes conditions or stored resources.
+    fn words(&mut self, words: &str) -> String {
+        const QUOTING: [&str; 7] =
+            ["HAPI-0958", "HAPI-0962", "HAPI-0988", "HAPI-1091", "HAPI-1092", "HAPI-2008", "HAPI-2207"];
+        if words.starts_with("Unable to delete ")
+            || words == "it cannot be deleted: other resources refer to it"
+        {
+            return "[referred to]".to_owned();
+        }
+        QUOTING
+            .iter()
+            .find(|code| words.contains(**code))
+            .map_or_else(|| self.text(words), |code| (*code).to_owned())
     }
 
     /// The base, the mark, UUIDs, and the numbers that HAPI gives for ids after a type's name.

@@ -26,6 +26,9 @@ pub enum Interest {
     None,
     /// The text, when the value is a string.
     Text,
+    /// The text, when the value is a string, of any length and as it comes: in pieces that may be cut within an
+    /// escape. All but the last are not complete, and the sink emits what takes the place of each.
+    Pieces,
     /// Where it begins and where it ends, when it is an object or an array.
     Extent,
 }
@@ -256,7 +259,7 @@ impl<S: Copy> Scanner<S> {
                 self.stack.push(Frame { object, state: self.state, names: self.names.len() });
                 if object { Mode::FirstKey } else { Mode::FirstElement }
             }
-            b'"' if sink.interest(self.state) == Interest::Text => {
+            b'"' if matches!(sink.interest(self.state), Interest::Text | Interest::Pieces) => {
                 sink.copy(&chunk[cursor.from..=cursor.at]);
                 cursor.from = cursor.at + 1;
                 self.token.clear();
@@ -351,6 +354,13 @@ impl<S: Copy> Scanner<S> {
         let complete = self.string(chunk, &mut cursor.at)?;
         cursor.from = cursor.at - usize::from(complete);
         let part = &chunk[start..cursor.from];
+        if sink.interest(self.state) == Interest::Pieces {
+            sink.text(self.state, part, complete);
+            if complete {
+                self.ended();
+            }
+            return Ok(());
+        }
         let too_long = self.token.len() + part.len() > MAX_TEXT;
         if complete && self.token.is_empty() {
             sink.text(self.state, part, true);
