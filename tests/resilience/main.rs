@@ -6,6 +6,7 @@
 mod answers;
 mod batches;
 mod bodies;
+mod browsers;
 mod entries;
 mod errors;
 mod framing;

@@ -17,7 +17,8 @@ use crate::failure::Failure;
 use crate::server::Peer;
 use crate::stage::layer;
 use crate::stages::{
-    batch, body, enter, forward, gate, observe, own_writes, plugins, rate, rescue, retry, rewrite, route, vet,
+    batch, body, cors, enter, forward, gate, observe, own_writes, plugins, rate, rescue, retry, rewrite,
+    route, vet,
 };
 use crate::state::Shared;
 
@@ -34,6 +35,8 @@ pub fn build(shared: &Arc<Shared>) -> Pipeline {
         .layer(layer(observe::Observe))
         // Drops headers of one hop; finds out who the client is behind trusted balancers.
         .layer(layer(enter::Enter::new(shared)))
+        // Tells browsers which pages may ask, and answers those that ask first; errors of all that follows, too.
+        .layer(layer(cors::Cors::new(shared)))
         // Finds the route and parses the interaction, once. What is unknown is refused here.
         .layer(layer(route::Route::new(shared)))
         // Limits one client on one route by what it asks for, before any work is done for it.

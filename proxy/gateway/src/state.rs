@@ -7,6 +7,7 @@ use fireguard_access::surface::Surface;
 use fireguard_fhir::base::Base;
 use fireguard_fhir::interaction::SealPages;
 use fireguard_plugin_host::{Engine, Plugin};
+use fireguard_traffic::cors::Cors;
 use fireguard_traffic::rate::{RateLimits, Table};
 use fireguard_traffic::upstream::PoolSettings;
 
@@ -45,6 +46,8 @@ pub struct Route {
     pub surface: Surface,
     /// How often one client may ask.
     pub rate: Option<RateLimits>,
+    /// The origins whose pages may read its answers.
+    pub cors: Option<Cors>,
     /// How links to pages are sealed for its callers.
     pub pages: Arc<dyn SealPages>,
     /// The plugins that see its resources, in order toward the server.
@@ -79,10 +82,19 @@ impl Shared {
                 upstream: route.upstream,
                 surface: route.surface,
                 rate: route.rate.map(|quotas| RateLimits::new(&clients, &quotas)),
+                cors: route.cors.map(Cors::new),
                 plugins,
             })
         });
         Ok(Self { routes: routes.collect(), server: config.server, limits: config.limits, _engine: engine })
+    }
+
+    /// The route of a path, and what follows its prefix.
+    pub fn route<'a>(&'a self, path: &'a str) -> Option<(&'a Arc<Route>, &'a str)> {
+        self.routes.iter().find_map(|route| {
+            let rest = path.strip_prefix(&route.prefix)?;
+            (rest.is_empty() || rest.starts_with('/')).then_some((route, rest))
+        })
     }
 
     /// How connections to this server are made.

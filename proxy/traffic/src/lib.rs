@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod body;
+pub mod cors;
 pub mod forwarded;
 pub mod hygiene;
 pub mod rate;

@@ -139,6 +139,17 @@ pub struct Route {
     /// How often one client may ask.
     #[schemars(with = "Option<Rate>")]
     pub rate: Option<Spanned<Rate>>,
+    /// Pages of other origins in browsers; none may read its answers unless listed.
+    pub cors: Option<Cors>,
+}
+
+/// Pages of other origins in browsers.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Cors {
+    /// The origins whose pages may read answers: `["https://app.example.org"]`.
+    #[schemars(with = "Vec<String>")]
+    pub origins: Vec<Spanned<String>>,
 }
 
 /// A plugin.

@@ -15,6 +15,7 @@ use fireguard_access::surface::Surface;
 use fireguard_fhir::base::Base;
 use fireguard_traffic::forwarded::TrustedPeers;
 use fireguard_traffic::rate::Quotas;
+use http::HeaderValue;
 
 pub use file::{LogFormat, LogLevel, OnFailure};
 pub use report::{Problem, Report};
@@ -84,6 +85,8 @@ pub struct Route {
     pub plugins: Vec<usize>,
     /// How often one client may ask.
     pub rate: Option<Quotas>,
+    /// The origins whose pages may read its answers, as browsers write them.
+    pub cors: Option<Vec<HeaderValue>>,
 }
 
 /// Links to further pages.

@@ -8,6 +8,7 @@ use std::str::FromStr;
 use fireguard_access::surface::Surface;
 use fireguard_fhir::base::Base;
 use fireguard_traffic::forwarded::TrustedPeers;
+use http::HeaderValue;
 use toml::Spanned;
 
 use super::units::{Secret, SecretSource};
@@ -178,6 +179,10 @@ impl Resolver<'_> {
         let rate = route.rate.as_ref().and_then(|rate| {
             rate.get_ref().quotas(rate.span()).map_err(|problem| self.problems.push(problem)).ok()
         });
+        let cors = route
+            .cors
+            .as_ref()
+            .map(|cors| cors.origins.iter().filter_map(|origin| self.parsed(origin, self::origin)).collect());
         Some(Route {
             name: name.to_owned(),
             prefix: prefix?,
@@ -187,6 +192,7 @@ impl Resolver<'_> {
             surface: surface.ok()?,
             plugins,
             rate,
+            cors,
         })
     }
 
@@ -312,6 +318,19 @@ impl Resolver<'_> {
 
     fn problem(&mut self, place: &Spanned<String>, message: impl Into<String>) {
         self.problems.push(Problem::at(place.span(), message));
+    }
+}
+
+/// An origin as browsers write it.
+fn origin(text: &str) -> Result<HeaderValue, &'static str> {
+    const HOW: &str = "an origin is a scheme, a host and no path: \"https://app.example.org\"";
+    match text {
+        "*" => Err("name the origins: with \"*\" any page could read what its visitors may"),
+        _ if text.ends_with('/') => Err(HOW),
+        _ => {
+            let base = Base::parse(text).ok().filter(|base| base.path().is_empty());
+            base.and_then(|base| HeaderValue::from_str(&base.to_string()).ok()).ok_or(HOW)
+        }
     }
 }
 

@@ -94,6 +94,17 @@ fn messages_point_into_the_file_and_suggest_the_near_miss() {
             "path = \"/fhir\"\nrate.serach = { burst = 1 }",
             &["unknown field `serach`", "did you mean \"search\"", ":7:"],
         ),
+        ("path = \"/fhir\"", "path = \"/fhir\"\ncors = { origins = [\"*\"] }", &["name the origins", ":7:"]),
+        (
+            "path = \"/fhir\"",
+            "path = \"/fhir\"\ncors = { origins = [\"https://app.example/\"] }",
+            &["a scheme, a host and no path", ":7:"],
+        ),
+        (
+            "path = \"/fhir\"",
+            "path = \"/fhir\"\ncors = { origins = [\"null\"] }",
+            &["a scheme, a host and no path"],
+        ),
         ("[routes.fhir]", "[limits]\nrate_ipv6_prefix = 129\n[routes.fhir]", &["has 1 to 128 bits", ":6:"]),
         ("http://127.0.0.1:8080/fhir", "127.0.0.1:8080/fhir", &["starts with http://", ":3:"]),
         (

@@ -2,6 +2,7 @@
 
 pub mod batch;
 pub mod body;
+pub mod cors;
 pub mod enter;
 pub mod forward;
 pub mod gate;

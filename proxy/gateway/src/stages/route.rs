@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, StatusCode, header};
 use crate::exchange::{Asked, Entered};
 use crate::failure::Failure;
 use crate::stage::{Answer, Next, Stage};
-use crate::state::{self, Shared};
+use crate::state::Shared;
 
 /// The stage. Answers 404 outside of every route, and what [`interaction::parse`] refuses.
 pub struct Route {
@@ -22,13 +22,6 @@ impl Route {
     /// With all routes.
     pub fn new(shared: &Arc<Shared>) -> Self {
         Self { shared: Arc::clone(shared) }
-    }
-
-    fn find<'a>(&'a self, path: &'a str) -> Option<(&'a Arc<state::Route>, &'a str)> {
-        self.shared.routes.iter().find_map(|route| {
-            let rest = path.strip_prefix(&route.prefix)?;
-            (rest.is_empty() || rest.starts_with('/')).then_some((route, rest))
-        })
     }
 
     /// The base URL the client uses: as configured, or by its own `Host`.
@@ -56,7 +49,7 @@ impl Stage<Entered> for Route {
     type Out = Asked;
 
     async fn handle<N: Next<Asked>>(self: Arc<Self>, entered: Entered, mut next: N) -> Answer {
-        let Some((route, rest)) = self.find(entered.parts.uri.path()) else {
+        let Some((route, rest)) = self.shared.route(entered.parts.uri.path()) else {
             let message = "there is no FHIR server at this path";
             return Err(Failure::client(StatusCode::NOT_FOUND, IssueCode::NotSupported, message));
         };
