@@ -23,4 +23,9 @@ impl FhirServer {
             sheds_before_working: route.sheds_before_working,
         }
     }
+
+    /// Whether it is also the server of this route, as it is configured: then what is known of it is kept.
+    pub fn stays(&self, route: &Route) -> bool {
+        self.sheds_before_working == route.sheds_before_working
+    }
 }

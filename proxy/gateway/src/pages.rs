@@ -13,6 +13,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use fireguard_fhir::interaction::{Refusal, SealPages};
 use fireguard_fhir::outcome::IssueCode;
+use zeroize::Zeroizing;
+
+use crate::config::units::Secret;
 
 const VERSION: u8 = 1;
 /// Version, id of the key.
@@ -46,6 +49,16 @@ pub struct Binding {
     context: Vec<u8>,
 }
 
+/// A secret of chance.
+///
+/// # Errors
+/// There is no chance to be had.
+pub fn chance() -> Result<Secret, NoKey> {
+    let mut secret = Zeroizing::new(vec![0; 32]);
+    aws_lc_rs::rand::fill(&mut secret).map_err(|_| NoKey)?;
+    Ok(Secret::from(secret))
+}
+
 impl KeyRing {
     /// Keys made of these secrets; without any, of chance: good for as long as this process runs.
     ///
@@ -54,9 +67,7 @@ impl KeyRing {
     pub fn new(secrets: &[impl AsRef<[u8]>], lifetime: Duration) -> Result<Self, NoKey> {
         let mut keys: Vec<Key> = secrets.iter().map(|s| Key::of(s.as_ref())).collect::<Result<_, _>>()?;
         if keys.is_empty() {
-            let mut secret = [0; 32];
-            aws_lc_rs::rand::fill(&mut secret).map_err(|_| NoKey)?;
-            keys.push(Key::of(&secret)?);
+            keys.push(Key::of(chance()?.expose())?);
         }
         Ok(Self { keys, lifetime })
     }

@@ -1,8 +1,11 @@
-//! Loads the plugins of a configuration.
+//! Loads the plugins of a configuration, and keeps those that the one before had as well.
 
+use std::path::PathBuf;
+
+use aws_lc_rs::digest::{Context, SHA256};
 use fireguard_plugin_host::{
     Engine, EngineConfig, EngineError, Grants, Limits, LoadError, NamedFile, OnFailure, Plugin, PluginSpec,
-    PseudonymGrant, Secret,
+    PseudonymGrant, Secret, Source,
 };
 
 use crate::config::{self, Config};
@@ -26,26 +29,115 @@ pub enum LoadFailure {
     },
 }
 
-/// Loads every plugin of the configuration, in its order.
-///
-/// # Errors
-/// The first that does not load.
-pub async fn load_all(config: &Config) -> Result<(Engine, Vec<Plugin>), LoadFailure> {
-    let engine = Engine::new(EngineConfig::default())?;
-    let mut plugins = Vec::with_capacity(config.plugins.len());
-    for plugin in &config.plugins {
-        let loaded = Plugin::load(&engine, spec(plugin)).await;
-        plugins.push(
-            loaded.map_err(|source| LoadFailure::Plugin {
-                name: plugin.name.clone(),
-                source: Box::new(source),
-            })?,
-        );
-    }
-    Ok((engine, plugins))
+/// The plugins of one configuration, in its order, and the engine that runs them.
+pub struct Plugins {
+    engine: Engine,
+    loaded: Vec<Loaded>,
 }
 
-fn spec(plugin: &config::Plugin) -> PluginSpec {
+struct Loaded {
+    fingerprint: Fingerprint,
+    plugin: Plugin,
+    /// It was not there before.
+    fresh: bool,
+}
+
+/// SHA-256 of all that a plugin is made of: equal ones behave alike.
+#[derive(Clone, PartialEq, Eq)]
+struct Fingerprint([u8; 32]);
+
+impl Plugins {
+    /// None yet. What is compiled is kept in the folder `cache`, if there is one. The engine's clock runs with the
+    /// priority of the calling thread.
+    ///
+    /// # Errors
+    /// The engine does not start.
+    pub fn none(cache: Option<PathBuf>) -> Result<Self, LoadFailure> {
+        let engine = Engine::new(EngineConfig { cache_dir: cache, ..EngineConfig::default() })?;
+        Ok(Self { engine, loaded: Vec::new() })
+    }
+
+    /// Those of a configuration. One whose component, settings, files, grants and limits are the same as before is
+    /// not loaded again.
+    ///
+    /// # Errors
+    /// The first that does not load.
+    pub async fn load(&self, config: &Config) -> Result<Self, LoadFailure> {
+        let mut loaded = Vec::with_capacity(config.plugins.len());
+        for plugin in &config.plugins {
+            let component = std::fs::read(&plugin.component).ok();
+            let fingerprint = Fingerprint::of(plugin, component.as_deref());
+            if let Some(known) = self.loaded.iter().find(|known| known.fingerprint == fingerprint) {
+                loaded.push(Loaded { fingerprint, plugin: known.plugin.clone(), fresh: false });
+                continue;
+            }
+            let source = match component {
+                Some(bytes) => Source::Bytes(bytes.into()),
+                // The host says what is wrong with it.
+                None => Source::Path(plugin.component.clone()),
+            };
+            let made = Plugin::load(&self.engine, spec(plugin, source)).await;
+            let made = made.map_err(|source| LoadFailure::Plugin {
+                name: plugin.name.clone(),
+                source: Box::new(source),
+            })?;
+            loaded.push(Loaded { fingerprint, plugin: made, fresh: true });
+        }
+        Ok(Self { engine: self.engine.clone(), loaded })
+    }
+
+    /// By its place in the configuration.
+    pub fn get(&self, index: usize) -> Option<&Plugin> {
+        self.loaded.get(index).map(|loaded| &loaded.plugin)
+    }
+
+    /// The names of those that were not there before.
+    pub fn fresh(&self) -> impl Iterator<Item = &str> {
+        self.loaded.iter().filter(|loaded| loaded.fresh).map(|loaded| loaded.plugin.name())
+    }
+}
+
+impl Fingerprint {
+    fn of(plugin: &config::Plugin, component: Option<&[u8]>) -> Self {
+        // Named one by one: a new field must be considered here.
+        let config::Plugin {
+            name,
+            component: path,
+            on_failure,
+            settings,
+            files,
+            pseudonym,
+            cpu_per_call,
+            wall_per_call,
+            memory,
+        } = plugin;
+        let mut hash = Context::new(&SHA256);
+        let mut add = |part: &[u8]| {
+            hash.update(&(part.len() as u64).to_le_bytes());
+            hash.update(part);
+        };
+        add(name.as_bytes());
+        add(component.unwrap_or_default());
+        add(path.as_os_str().as_encoded_bytes());
+        add(settings.to_string().as_bytes());
+        add(format!("{on_failure:?} {cpu_per_call:?} {wall_per_call:?} {memory} {}", files.len()).as_bytes());
+        for (known_as, path, content) in files {
+            add(known_as.as_bytes());
+            add(path.as_bytes());
+            add(content);
+        }
+        if let Some(config::Pseudonym { key, project, date_range_days }) = pseudonym {
+            add(key.expose());
+            add(project.as_bytes());
+            add(format!("{date_range_days:?}").as_bytes());
+        }
+        let mut digest = [0; 32];
+        digest.copy_from_slice(hash.finish().as_ref());
+        Self(digest)
+    }
+}
+
+fn spec(plugin: &config::Plugin, component: Source) -> PluginSpec {
     let pseudonym = plugin.pseudonym.as_ref().map(|grant| PseudonymGrant {
         key: Secret::new(grant.key.expose().to_vec()),
         project: grant.project.clone(),
@@ -69,6 +161,6 @@ fn spec(plugin: &config::Plugin) -> PluginSpec {
             config::OnFailure::Refuse => OnFailure::Refuse,
             config::OnFailure::Pass => OnFailure::Pass,
         },
-        ..PluginSpec::new(plugin.name.clone(), plugin.component.clone())
+        ..PluginSpec::new(plugin.name.clone(), component)
     }
 }

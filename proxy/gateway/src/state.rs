@@ -6,15 +6,16 @@ use std::sync::Arc;
 use fireguard_access::surface::Surface;
 use fireguard_fhir::base::Base;
 use fireguard_fhir::interaction::SealPages;
-use fireguard_plugin_host::{Engine, Plugin};
+use fireguard_plugin_host::Plugin;
 use fireguard_traffic::cors::Cors;
-use fireguard_traffic::rate::{RateLimits, Table};
+use fireguard_traffic::rate::{Quotas, RateLimits, Table};
 use fireguard_traffic::upstream::PoolSettings;
 
+use crate::config::units::Secret;
 use crate::config::{self, Config, defaults};
 use crate::fhir_server::FhirServer;
-use crate::pages::KeyRing;
-use crate::plugins::{self, LoadFailure};
+use crate::pages::{self, KeyRing};
+use crate::plugins::{LoadFailure, Plugins};
 
 /// What all cores share.
 pub struct Shared {
@@ -24,8 +25,11 @@ pub struct Shared {
     pub server: config::Server,
     /// Times and sizes.
     pub limits: config::file::Limits,
-    /// Keeps the plugins' clock running.
-    _engine: Engine,
+    plugins: Plugins,
+    /// What rate limits remember.
+    clients: Arc<Table>,
+    /// Made by chance at the start: seals links to pages where no key is configured.
+    chance: Arc<Secret>,
 }
 
 /// A way in.
@@ -45,7 +49,9 @@ pub struct Route {
     /// What it lets through.
     pub surface: Surface,
     /// How often one client may ask.
-    pub rate: Option<RateLimits>,
+    pub rate: Option<Arc<RateLimits>>,
+    /// The same as it is written.
+    quotas: Option<Quotas>,
     /// The origins whose pages may read its answers.
     pub cors: Option<Cors>,
     /// How links to pages are sealed for its callers.
@@ -55,22 +61,65 @@ pub struct Route {
 }
 
 impl Shared {
-    /// Loads the plugins, makes keys and routes.
+    /// Loads the plugins, makes keys and routes. Nothing is kept in the folder for compiled plugins.
     ///
     /// # Errors
     /// A plugin cannot be loaded, or a key not be made.
     pub async fn build(config: Config) -> Result<Self, LoadFailure> {
-        let (engine, plugins) = plugins::load_all(&config).await?;
-        let keys: Vec<_> = config.pages.keys.iter().map(config::units::Secret::expose).collect();
+        Self::first(&Plugins::none(None)?, config).await
+    }
+
+    /// The same with an engine that is there.
+    ///
+    /// # Errors
+    /// As [`Shared::build`].
+    pub async fn first(engine: &Plugins, config: Config) -> Result<Self, LoadFailure> {
+        let (clients, chance) = (Arc::new(Table::new(defaults::RATE_CLIENTS)), Arc::new(pages::chance()?));
+        Self::make(config, engine, clients, chance, &[]).await
+    }
+
+    /// What this becomes with another configuration: what does not change in it is kept, with all that was counted.
+    ///
+    /// # Errors
+    /// As [`Shared::build`].
+    pub async fn succeed(&self, config: Config) -> Result<Self, LoadFailure> {
+        let (clients, chance) = (Arc::clone(&self.clients), Arc::clone(&self.chance));
+        Self::make(config, &self.plugins, clients, chance, &self.routes).await
+    }
+
+    async fn make(
+        config: Config,
+        known: &Plugins,
+        clients: Arc<Table>,
+        chance: Arc<Secret>,
+        before: &[Arc<Route>],
+    ) -> Result<Self, LoadFailure> {
+        let plugins = known.load(&config).await?;
+        // The one of chance is the last: it seals where there is no other, and opens what it has sealed.
+        let keys: Vec<_> = config.pages.keys.iter().chain([&*chance]).map(Secret::expose).collect();
         let ring = Arc::new(KeyRing::new(&keys, config.pages.lifetime)?);
-        let clients = Arc::new(Table::new(defaults::RATE_CLIENTS));
         let mut servers = BTreeMap::new();
         let mut server = |route: &config::Route| {
             let known = servers.entry(route.upstream_name.clone());
-            Arc::clone(known.or_insert_with(|| Arc::new(FhirServer::new(route))))
+            Arc::clone(known.or_insert_with(|| {
+                let stays = |known: &&Arc<Route>| {
+                    known.upstream_name == route.upstream_name
+                        && known.upstream == route.upstream
+                        && known.server.stays(route)
+                };
+                let known = before.iter().find(stays).map(|known| Arc::clone(&known.server));
+                known.unwrap_or_else(|| Arc::new(FhirServer::new(route)))
+            }))
+        };
+        let limits = |route: &config::Route| {
+            let known = before.iter().find(|known| known.name == route.name && known.quotas == route.rate);
+            match known {
+                Some(known) => known.rate.clone(),
+                None => route.rate.as_ref().map(|quotas| Arc::new(RateLimits::new(&clients, quotas))),
+            }
         };
         let routes = config.routes.into_iter().map(|route| {
-            let server = server(&route);
+            let (server, rate) = (server(&route), limits(&route));
             let plugins = route.plugins.iter().filter_map(|index| plugins.get(*index).cloned()).collect();
             Arc::new(Route {
                 pages: Arc::new(ring.bind(&route.name, &route.upstream.to_string())),
@@ -81,12 +130,25 @@ impl Shared {
                 upstream_url: route.upstream.to_string(),
                 upstream: route.upstream,
                 surface: route.surface,
-                rate: route.rate.map(|quotas| RateLimits::new(&clients, &quotas)),
+                rate,
+                quotas: route.rate,
                 cors: route.cors.map(Cors::new),
                 plugins,
             })
         });
-        Ok(Self { routes: routes.collect(), server: config.server, limits: config.limits, _engine: engine })
+        let (routes, server, limits) = (routes.collect(), config.server, config.limits);
+        Ok(Self { routes, server, limits, plugins, clients, chance })
+    }
+
+    /// The names of the plugins that were not there before.
+    pub fn fresh_plugins(&self) -> Vec<&str> {
+        self.plugins.fresh().collect()
+    }
+
+    /// Whether [`Shared::pool_settings`] of the two say the same of one server.
+    pub fn pools_like(&self, other: &Self) -> bool {
+        let of = |limits: &config::file::Limits| (limits.connect, limits.body_idle);
+        of(&self.limits) == of(&other.limits)
     }
 
     /// The route of a path, and what follows its prefix.

@@ -59,6 +59,10 @@ pub struct Server {
     pub trusted_peers: Vec<Spanned<String>>,
     /// Trusted peers start each connection with a PROXY protocol v2 header.
     pub proxy_protocol: bool,
+    /// The folder in which compiled plugins are kept, so that a start takes milliseconds. It must belong to the user
+    /// that Fireguard runs as, and nobody else may write to it: what lies there is run. Without it: `plugins` in the
+    /// `CacheDirectory=` of systemd, or else none.
+    pub cache: Option<String>,
 }
 
 impl Default for Server {
@@ -70,6 +74,7 @@ impl Default for Server {
             tls: None,
             trusted_peers: Vec::new(),
             proxy_protocol: false,
+            cache: None,
         }
     }
 }

@@ -55,6 +55,8 @@ pub struct Server {
     pub trusted: TrustedPeers,
     /// Trusted peers start connections with a PROXY protocol v2 header.
     pub proxy_protocol: bool,
+    /// Where compiled plugins are kept.
+    pub cache: Option<PathBuf>,
 }
 
 /// Certificates, not yet parsed.
@@ -138,12 +140,19 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn load(path: &Path) -> Result<Self, Report> {
-        let text = std::fs::read_to_string(path).map_err(|error| {
+        Self::parse(&Self::read(path)?, path)
+    }
+
+    /// The text of the file at `path`, unchecked.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn read(path: &Path) -> Result<String, Report> {
+        std::fs::read_to_string(path).map_err(|error| {
             let message = format!("cannot read {}: {error}", path.display());
             let help = "name it with --config, or write one with `fireguard init --upstream URL`".to_owned();
             Report::new(path, "", vec![Problem { message, span: None, help: Some(help) }])
-        })?;
-        Self::parse(&text, path)
+        })
     }
 
     /// Checks `text`, which stands in the file at `path`.

@@ -48,6 +48,7 @@ fn table() -> BTreeSet<(&'static str, String)> {
         ("server.workers", "all cores".into()),
         ("server.trusted_peers", "`[]`".into()),
         ("server.proxy_protocol", "`false`".into()),
+        ("server.cache", "systemd's, or none".into()),
         ("admin.listen", text(defaults::ADMIN_LISTEN)),
         ("upstreams.*.sheds_before_working", "`false`".into()),
         ("routes.*.read_only", "`false`".into()),

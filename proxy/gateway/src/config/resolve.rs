@@ -131,6 +131,10 @@ impl Resolver<'_> {
             tls,
             trusted: TrustedPeers::new(networks),
             proxy_protocol: server.proxy_protocol,
+            cache: match &server.cache {
+                Some(folder) => Some(self.folder.join(folder)),
+                None => std::env::var_os("CACHE_DIRECTORY").map(|folder| Path::new(&folder).join("plugins")),
+            },
         })
     }
 

@@ -51,6 +51,12 @@ impl SecretSource {
     }
 }
 
+impl From<Zeroizing<Vec<u8>>> for Secret {
+    fn from(bytes: Zeroizing<Vec<u8>>) -> Self {
+        Self(bytes)
+    }
+}
+
 impl Secret {
     /// The bytes.
     pub fn expose(&self) -> &[u8] {
