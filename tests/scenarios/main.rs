@@ -26,4 +26,5 @@ mod research;
 mod searches;
 mod streaming;
 mod transport;
+mod urls;
 mod writes;

@@ -101,8 +101,16 @@ impl Normaliser {
 
     /// What an outcome says. Fireguard says in words of its own what quotes conditions or stored resources.
     fn words(&mut self, words: &str) -> String {
-        const QUOTING: [&str; 7] =
-            ["HAPI-0958", "HAPI-0962", "HAPI-0988", "HAPI-1091", "HAPI-1092", "HAPI-2008", "HAPI-2207"];
+        const QUOTING: [&str; 8] = [
+            "HAPI-0958",
+            "HAPI-0962",
+            "HAPI-0973",
+            "HAPI-0988",
+            "HAPI-1091",
+            "HAPI-1092",
+            "HAPI-2008",
+            "HAPI-2207",
+        ];
         if words.starts_with("Unable to delete ")
             || words == "it cannot be deleted: other resources refer to it"
         {

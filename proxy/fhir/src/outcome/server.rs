@@ -45,8 +45,9 @@ const REFUSED: &str = "the FHIR server refused the request or failed; its own wo
 /// HAPI's codes whose texts speak of the request itself: its syntax, the ids and parameters it names, and what the
 /// server knows of them.
 const HARMLESS: &[u16] = &[
-    302, 308, 417, 419, 420, 449, 450, 505, 507, 513, 524, 535, 541, 550, 574, 931, 960, 974, 979, 989, 1094,
-    1194, 1250, 1272, 1814, 1821, 1834, 1857, 1859, 1861, 1940, 2001, 2018, 2039,
+    302, 308, 417, 419, 420, 449, 450, 505, 507, 513, 524, 527, 529, 535, 541, 550, 574, 931, 960, 974, 979,
+    989, 1094, 1194, 1250, 1272, 1738, 1814, 1821, 1834, 1857, 1859, 1861, 1940, 2001, 2015, 2018, 2039,
+    2788, 2841,
 ];
 
 /// HAPI's codes whose texts quote conditions or what is stored, and what is said instead.
@@ -57,6 +58,7 @@ const INSTEAD: &[(u16, &str)] = &[
     (824, "there is a resource already that must not be there twice"),
     (958, "the condition matches several resources"),
     (962, "the condition matches several resources"),
+    (973, "the condition matches no resource"),
     (988, "the condition matches several resources"),
     (1091, "a condition matches no resource"),
     (1092, "a condition matches several resources"),

@@ -2,7 +2,8 @@
 //!
 //! Forms are read, merged with the URL's parameters and written anew. JSON streams through while a scanner
 //! checks it: what HAPI and others would read differently (duplicate members) or choke on (depth) never
-//! arrives whole, and a body that breaks off stores nothing. Entries of a batch or transaction are parsed and
+//! arrives whole, and a body that breaks off stores nothing. Absolute URLs below our base become the relative ones
+//! that HAPI stores, in bodies, search values and conditions. Entries of a batch or transaction are parsed and
 //! judged like requests of their own; on a route with a list of search parameters conditional references, too.
 
 mod checked;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use fireguard_fhir::interaction::BodyKind;
 use fireguard_fhir::outcome::IssueCode;
+use fireguard_fhir::urls::Relative;
 use fireguard_traffic::body::{BodyError, Outgoing};
 use http::{HeaderMap, StatusCode, header};
 use http_body::Body;
@@ -56,6 +58,8 @@ impl Stage<Asked> for MakeBody {
     async fn handle<N: Next<Ready>>(self: Arc<Self>, asked: Asked, mut next: N) -> Answer {
         let Exchange { id, client, route, base, mut request, headers, body, facts } = asked;
         let watch = Watch::default();
+        let relative = Relative::new(base.clone());
+        relative.request(&mut request);
         let outgoing = match &request.body {
             BodyKind::None if !body.is_end_stream() => {
                 let message = "this interaction has no body";
@@ -70,6 +74,7 @@ impl Stage<Asked> for MakeBody {
                     request = request.with_form(&form.map_err(not_read)?.to_bytes())?;
                     // Gate 1 has seen the parameters of the URL only.
                     self.rules.judge(&route, &request)?;
+                    relative.request(&mut request);
                     Outgoing::Whole(request.form().unwrap_or_default().into())
                 } else if body.size_hint().lower() > self.limit {
                     return Err(too_long());

@@ -16,7 +16,7 @@ use super::{too_long, too_slow};
 use crate::exchange::Watch;
 use crate::failure::Failure;
 
-/// The client's body, broken off where something is wrong with it.
+/// The client's body as the server gets it, broken off where something is wrong with it.
 pub(super) struct Checked {
     pub(super) body: Incoming,
     pub(super) inspect: Inspect,
@@ -34,7 +34,7 @@ pub(super) struct Checked {
 struct Refused;
 
 impl Checked {
-    fn check(&mut self, data: &[u8]) -> Result<(), Failure> {
+    fn check(&mut self, data: Bytes) -> Result<Bytes, Failure> {
         self.left = self.left.checked_sub(data.len() as u64).ok_or_else(too_long)?;
         self.inspect.feed(data)
     }
@@ -66,13 +66,18 @@ impl Body for Checked {
                 Some(Ok(frame)) => {
                     // Trailers go no further.
                     let Ok(data) = frame.into_data() else { continue };
-                    return match this.check(&data) {
-                        Ok(()) => {
-                            this.watch.passed(data.len());
-                            Poll::Ready(Some(Ok(Frame::data(data))))
+                    let arrived = data.len();
+                    match this.check(data) {
+                        Ok(out) => {
+                            this.watch.passed(arrived);
+                            // A token that was cut is sent with what follows.
+                            if out.is_empty() {
+                                continue;
+                            }
+                            return Poll::Ready(Some(Ok(Frame::data(out))));
                         }
-                        Err(failure) => this.refuse(failure),
-                    };
+                        Err(failure) => return this.refuse(failure),
+                    }
                 }
                 Some(Err(error)) => {
                     let message = "the request body broke off";

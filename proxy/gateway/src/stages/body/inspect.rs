@@ -1,14 +1,15 @@
-//! What is looked at while a body passes.
+//! What is looked at while a body passes, and changed: URLs below our base become the server's.
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use fireguard_fhir::base::Base;
 use fireguard_fhir::bundle::requests::Requests;
 use fireguard_fhir::interaction::{BodyKind, Interaction, Refusal, Request};
-use fireguard_fhir::json::scan::Checker;
 use fireguard_fhir::json::{Error, ErrorKind};
 use fireguard_fhir::outcome::IssueCode;
 use fireguard_fhir::references::ConditionalReferences;
+use fireguard_fhir::urls::{Relative, UrlRewriter};
 use http::StatusCode;
 
 use crate::facts::Facts;
@@ -26,7 +27,7 @@ enum Content {
     /// Somebody's file.
     Any,
     /// Whether it is sound JSON.
-    Json(Checker),
+    Json(Box<UrlRewriter>),
     /// That, and what each entry of a Bundle asks for.
     Entries(Box<Entries>),
 }
@@ -34,6 +35,7 @@ enum Content {
 /// The entries of a batch or transaction: each is judged like a request of its own.
 struct Entries {
     requests: Requests,
+    urls: UrlRewriter,
     route: Arc<Route>,
     base: Base,
     rules: Rules,
@@ -57,15 +59,17 @@ impl Inspect {
         facts: &Arc<Facts>,
     ) -> Self {
         let json = matches!(request.body, BodyKind::FhirJson | BodyKind::JsonPatch);
+        let urls = |json_patch| UrlRewriter::toward_server(Arc::new(Relative::new(base.clone())), json_patch);
         let content = match (&request.body, &request.interaction) {
             (BodyKind::FhirJson, Interaction::Bundle { .. }) => Content::Entries(Box::new(Entries {
                 requests: Requests::default(),
+                urls: urls(false),
                 route: Arc::clone(route),
                 base: base.clone(),
                 rules,
                 facts: Arc::clone(facts),
             })),
-            _ if json => Content::Json(Checker::default()),
+            _ if json => Content::Json(Box::new(urls(request.body == BodyKind::JsonPatch))),
             _ => Content::Any,
         };
         let searches = (json && route.surface.lists_parameters()).then(|| {
@@ -75,21 +79,29 @@ impl Inspect {
         Self { content, searches }
     }
 
-    /// Looks at the next bytes.
-    pub(super) fn feed(&mut self, data: &[u8]) -> Result<(), Failure> {
-        match &mut self.content {
-            Content::Any => {}
-            Content::Json(checker) => checker.feed(data).map_err(not_json)?,
-            Content::Entries(entries) => entries.feed(data)?,
+    /// Looks at the next bytes, and gives what is to be sent: less or more, now and then nothing yet.
+    pub(super) fn feed(&mut self, data: Bytes) -> Result<Bytes, Failure> {
+        if let Some(searches) = &mut self.searches {
+            searches.feed(&data)?;
         }
-        self.searches.as_mut().map_or(Ok(()), |searches| searches.feed(data))
+        let urls = match &mut self.content {
+            Content::Any => return Ok(data),
+            Content::Json(urls) => urls.as_mut(),
+            Content::Entries(entries) => {
+                entries.feed(&data)?;
+                &mut entries.urls
+            }
+        };
+        let mut out = Vec::with_capacity(data.len());
+        urls.feed(&data, &mut out).map_err(not_json)?;
+        Ok(out.into())
     }
 
     /// The body is over.
     pub(super) fn finish(&self) -> Result<(), Failure> {
         match &self.content {
             Content::Any => Ok(()),
-            Content::Json(checker) => checker.finish().map_err(not_json),
+            Content::Json(urls) => urls.finish().map_err(not_json),
             Content::Entries(entries) => {
                 entries.requests.finish().map_err(not_json)?;
                 entries.requests.kind()?;
