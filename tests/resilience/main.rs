@@ -14,6 +14,7 @@ mod http;
 mod hygiene;
 mod leaks;
 mod limits;
+mod load;
 mod plugins;
 mod rate;
 mod repeats;

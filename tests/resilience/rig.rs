@@ -85,12 +85,14 @@ pub(crate) const WELL: &str = r#"{"resourceType":"Patient","id":"well"}"#;
 /// A Fireguard before a server at this base.
 pub(crate) async fn before(upstream: &str, change: &Change) -> Gateway {
     let Change { server, limits, upstream: lines, tables } = change;
+    // Tests fail on purpose, one fault after another.
+    let patient = if lines.contains("breaker") { "" } else { "breaker = { faults = 1_000_000 }" };
     let config = format!(
         "[server]\nlisten = \"127.0.0.1:0\"\n{server}\n\
          [admin]\nlisten = \"127.0.0.1:0\"\n\
          [log]\nlevel = \"debug\"\n\
          [limits]\n{limits}\n\
-         [upstreams.hapi]\nurl = \"{upstream}\"\n{lines}\n\
+         [upstreams.hapi]\nurl = \"{upstream}\"\n{lines}\n{patient}\n\
          [routes.fhir]\npath = \"/fhir\"\nupstream = \"hapi\"\n{tables}"
     );
     tokio::task::spawn_blocking(move || Gateway::start(&config).unwrap()).await.unwrap()

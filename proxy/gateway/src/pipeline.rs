@@ -17,7 +17,7 @@ use crate::failure::Failure;
 use crate::server::Peer;
 use crate::stage::layer;
 use crate::stages::{
-    batch, body, cors, enter, forward, gate, observe, own_writes, plugins, rate, rescue, retry, rewrite,
+    batch, body, breaker, concurrency, cors, enter, forward, gate, observe, own_writes, plugins, rate, rescue, retry, rewrite,
     route, vet,
 };
 use crate::state::Shared;
@@ -58,6 +58,10 @@ pub fn build(shared: &Arc<Shared>) -> Pipeline {
         .layer(layer(batch::Batch::new(shared)))
         // Sends again what the server did not take, where nothing can happen twice.
         .layer(layer(retry::Retry::new(shared)))
+        // Leaves a server alone that fails most of what it is asked.
+        .layer(layer(breaker::Breaker))
+        // Lets as many to the server at once as it can work on; a permit is held to the end of the answer.
+        .layer(layer(concurrency::Concurrency::new(shared)))
         // To the server and back.
         .service(forward::Forward::new(shared, forward::connections(shared)));
     Pipeline { stack: BoxCloneService::new(stack) }

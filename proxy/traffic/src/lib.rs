@@ -3,6 +3,8 @@
 #![forbid(unsafe_code)]
 
 pub mod body;
+pub mod breaker;
+pub mod concurrency;
 pub mod cors;
 pub mod forwarded;
 pub mod hygiene;

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt;
 
 use crate::body::{Body, BodyError};
@@ -73,6 +73,31 @@ impl Replay {
         state.attempt += 1;
         let (state, number) = (Arc::clone(&self.0), state.attempt);
         Attempt { state, number, at: 0, reading: Reading::default() }.boxed_unsync()
+    }
+
+    /// Waits for the next piece of the body and keeps it. False: it is over, or as much is there as is kept in memory.
+    pub async fn more(&self) -> bool {
+        std::future::poll_fn(|cx| {
+            let mut state = self.state();
+            let state = &mut *state;
+            ready!(state.store.poll_written(cx));
+            let Source::Open(source) = &mut state.source else { return Poll::Ready(false) };
+            if state.store.is_full() {
+                return Poll::Ready(false);
+            }
+            match ready!(Pin::new(source).poll_frame(cx)) {
+                Some(Ok(frame)) => {
+                    if let Some(data) = frame.data_ref() {
+                        state.store.keep(data);
+                    }
+                    return Poll::Ready(true);
+                }
+                Some(Err(_)) => state.source = Source::Broken,
+                None => state.source = Source::Over,
+            }
+            Poll::Ready(false)
+        })
+        .await
     }
 
     /// Whether another attempt can be made.
@@ -170,7 +195,6 @@ impl Attempt {
 mod tests {
     use super::*;
     use futures_util::stream;
-    use http_body::Body as _;
     use http_body_util::StreamBody;
     use proptest::prelude::*;
 
@@ -204,10 +228,14 @@ mod tests {
             pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..400), 0..20),
             stops in prop::collection::vec(0..22_usize, 0..4),
             memory in 0..2000_u64,
+            ahead in 0..30,
         ) {
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
             runtime.block_on(async {
                 let replay = Replay::new(source(&pieces, false), Keep { memory, total: 100_000 });
+                for _ in 0..ahead {
+                    replay.more().await;
+                }
                 for stop in stops {
                     drop(begin(replay.attempt(), stop).await);
                     prop_assert!(replay.is_kept());

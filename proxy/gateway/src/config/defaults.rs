@@ -66,6 +66,19 @@ pub const RATE_IPV6_PREFIX: u8 = 64;
 /// Clients that rate limits remember, on all routes together; 16 MiB at most.
 pub const RATE_CLIENTS: usize = 1 << 20;
 
+/// Requests at a server at once, at first.
+pub const CONCURRENCY_START: u32 = 8;
+/// The least that becomes.
+pub const CONCURRENCY_LEAST: u32 = 2;
+/// The most it becomes.
+pub const CONCURRENCY_MOST: u32 = 128;
+/// Requests that wait for a server.
+pub const QUEUE: u32 = 1000;
+/// How long one waits.
+pub const QUEUE_TIME: Duration = Duration::from_secs(10);
+/// A server is left alone after so many failed requests within ten seconds, if they are half of all.
+pub const BREAKER_FAULTS: u32 = 20;
+
 /// Processor time of one plugin call.
 pub const PLUGIN_CPU: Duration = Duration::from_millis(100);
 /// Time of one plugin call, waits included.

@@ -10,6 +10,7 @@ use toml::Spanned;
 use super::defaults;
 use super::rate::{Ipv6Prefix, Rate};
 use super::units::{SecretSource, Size, Time};
+use super::upstream::{Breaker, Concurrency};
 
 /// A Fireguard configuration.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -116,6 +117,12 @@ pub struct Upstream {
     /// It answers 503 only before it begins to work: then a create that was answered so may be sent again.
     #[serde(default)]
     pub sheds_before_working: bool,
+    /// How many requests are at it at once.
+    #[schemars(with = "Option<Concurrency>")]
+    pub concurrency: Option<Spanned<Concurrency>>,
+    /// When it is left alone.
+    #[serde(default)]
+    pub breaker: Breaker,
 }
 
 /// A way in.

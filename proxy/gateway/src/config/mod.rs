@@ -5,6 +5,7 @@ pub mod file;
 mod rate;
 mod report;
 mod resolve;
+mod upstream;
 pub mod units;
 
 use std::net::SocketAddr;
@@ -13,6 +14,8 @@ use std::time::Duration;
 
 use fireguard_access::surface::Surface;
 use fireguard_fhir::base::Base;
+use fireguard_traffic::breaker::BreakerPolicy;
+use fireguard_traffic::concurrency::{Bounds, Waiting};
 use fireguard_traffic::forwarded::TrustedPeers;
 use fireguard_traffic::rate::Quotas;
 use http::HeaderValue;
@@ -81,6 +84,12 @@ pub struct Route {
     pub upstream: Base,
     /// The FHIR server answers 503 only before it works.
     pub sheds_before_working: bool,
+    /// How many requests are at the FHIR server at once.
+    pub concurrency: Bounds,
+    /// How many wait for it, and how long.
+    pub waiting: Waiting,
+    /// When the FHIR server is left alone.
+    pub breaker: BreakerPolicy,
     /// What it lets through.
     pub surface: Surface,
     /// The plugins that see its resources, by index into [`Config::plugins`].

@@ -153,6 +153,10 @@ impl Resolver<'_> {
                 None
             }
         };
+        let written = known.and_then(|upstream| upstream.concurrency.as_ref());
+        let concurrency = written.map(|written| *written.get_ref()).unwrap_or_default();
+        let span = written.map(Spanned::span).unwrap_or_default();
+        let bounds = concurrency.bounds().map_err(|message| self.problems.push(Problem::at(span, message))).ok();
         let mut plugins = Vec::new();
         for plugin in &route.plugins {
             match plugin_names.iter().position(|known| known == plugin.get_ref()) {
@@ -193,6 +197,9 @@ impl Resolver<'_> {
             upstream_name: route.upstream.get_ref().clone(),
             upstream: upstream?,
             sheds_before_working: known?.sheds_before_working,
+            concurrency: bounds?,
+            waiting: concurrency.waiting(),
+            breaker: known?.breaker.policy(),
             surface: surface.ok()?,
             plugins,
             rate,

@@ -2,6 +2,8 @@
 
 pub mod batch;
 pub mod body;
+pub mod breaker;
+pub mod concurrency;
 pub mod cors;
 pub mod enter;
 pub mod forward;

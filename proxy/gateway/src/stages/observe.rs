@@ -6,15 +6,19 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use fireguard_traffic::body::{Body, BodyError};
+use http::{HeaderName, HeaderValue};
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 
 use crate::exchange::Arrived;
 use crate::facts::{End, Facts};
-use crate::stage::{Answer, Next, Stage};
+use crate::stage::{Answer, Next, Stage, headers_of};
 
 /// The stage.
 pub struct Observe;
+
+/// How often the server was asked, if more than once.
+const ATTEMPTS: HeaderName = HeaderName::from_static("x-fireguard-attempts");
 
 impl Stage<Arrived> for Observe {
     type Out = Arrived;
@@ -22,7 +26,11 @@ impl Stage<Arrived> for Observe {
     async fn handle<N: Next<Arrived>>(self: Arc<Self>, arrived: Arrived, mut next: N) -> Answer {
         let facts = Arc::clone(&arrived.facts);
         let head_only = arrived.parts.method == http::Method::HEAD;
-        match next.call(arrived).await {
+        let mut answer = next.call(arrived).await;
+        if facts.attempts() > 1 {
+            headers_of(&mut answer).insert(ATTEMPTS, HeaderValue::from(facts.attempts()));
+        }
+        match answer {
             Ok(response) => {
                 facts.answered(response.status());
                 // A body that is empty, or that a HEAD does not want, is never asked for.

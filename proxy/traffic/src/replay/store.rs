@@ -47,6 +47,11 @@ impl Store {
         self.length
     }
 
+    /// Whether as much has come as is kept in memory.
+    pub(super) fn is_full(&self) -> bool {
+        self.length >= self.keep.memory
+    }
+
     pub(super) fn is_kept(&self) -> bool {
         self.writing.is_some() || !matches!(self.place, Place::Nowhere)
     }
