@@ -2,21 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::routing::get;
+use axum::routing::{get, post};
 use futures_util::future::join_all;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use crate::reload::{Reloaded, Reloader};
+use crate::server::Live;
 use crate::state::{Route, Shared};
 use crate::upstreams::Unknown;
 
@@ -28,9 +28,9 @@ const PROBE: Duration = Duration::from_secs(1);
 /// Why the admin listener does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
-    /// The address cannot be listened on.
-    #[error("cannot listen on {0}")]
-    Listen(SocketAddr, #[source] io::Error),
+    /// No thread, no runtime.
+    #[error("cannot start the admin listener")]
+    Start(#[from] io::Error),
     /// Metrics are already being recorded in this process.
     #[error("metrics cannot be recorded: {0}")]
     Metrics(String),
@@ -38,7 +38,8 @@ pub enum AdminError {
 
 #[derive(Clone)]
 struct Admin {
-    shared: Arc<Shared>,
+    live: Arc<Live>,
+    reloader: Reloader,
     metrics: PrometheusHandle,
     stop: watch::Receiver<bool>,
     unknown: Unknown,
@@ -55,40 +56,53 @@ pub fn metrics() -> Result<PrometheusHandle, AdminError> {
         .map_err(|error| AdminError::Metrics(error.to_string()))
 }
 
-/// Serves `/live`, `/ready` and `/metrics` until `stop` says true and the cores are done.
+/// Serves `/live`, `/ready`, `/metrics` and `/reload` to the end of the process, or until another one does:
+/// when `succeeded` says true.
 ///
 /// # Errors
-/// The address cannot be listened on.
+/// Nothing is served then.
 pub fn start(
-    address: SocketAddr,
-    shared: Arc<Shared>,
+    listener: &std::net::TcpListener,
+    live: Arc<Live>,
     unknown: Unknown,
+    reloader: Reloader,
     metrics: PrometheusHandle,
     stop: watch::Receiver<bool>,
-) -> Result<(SocketAddr, JoinHandle<()>), AdminError> {
-    let failed = |error| AdminError::Listen(address, error);
-    let listener = std::net::TcpListener::bind(address).map_err(failed)?;
-    listener.set_nonblocking(true).map_err(failed)?;
-    let bound = listener.local_addr().map_err(failed)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-    let admin = Admin { shared, metrics, stop, unknown };
+    mut succeeded: watch::Receiver<bool>,
+) -> Result<(), AdminError> {
+    let listener = listener.try_clone()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let admin = Admin { live, reloader, metrics, stop, unknown };
     let serve = async move {
         let routes = Router::new()
             .route("/live", get(|| async { "live\n" }))
             .route("/ready", get(ready))
             .route("/metrics", get(scrape))
+            .route("/reload", post(reload))
             .with_state(admin);
+        let until = async move {
+            let _ = succeeded.wait_for(|succeeded| *succeeded).await;
+        };
         match TcpListener::from_std(listener) {
             Ok(listener) => {
-                if let Err(error) = axum::serve(listener, routes).await {
+                if let Err(error) = axum::serve(listener, routes).with_graceful_shutdown(until).await {
                     tracing::error!(%error, "the admin listener ended");
                 }
             }
             Err(error) => tracing::error!(%error, "the admin listener does not start"),
         }
     };
-    let thread = std::thread::Builder::new().name("admin".into()).spawn(move || runtime.block_on(serve));
-    Ok((bound, thread.map_err(failed)?))
+    std::thread::Builder::new().name("admin".into()).spawn(move || runtime.block_on(serve))?;
+    Ok(())
+}
+
+/// 200 with what changed, or 422 with what is wrong.
+async fn reload(State(admin): State<Admin>) -> (StatusCode, String) {
+    match admin.reloader.reload().await {
+        Ok(Reloaded { changes, .. }) if changes.is_empty() => (StatusCode::OK, "reloaded\n".into()),
+        Ok(Reloaded { changes, .. }) => (StatusCode::OK, format!("reloaded: {changes}\n")),
+        Err(error) => (StatusCode::UNPROCESSABLE_ENTITY, error.text()),
+    }
 }
 
 /// Ready means: not stopping, every server is known to speak R4, and accepts connections. Otherwise a line for
@@ -97,9 +111,9 @@ async fn ready(State(admin): State<Admin>) -> (StatusCode, String) {
     if *admin.stop.borrow() {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n".into());
     }
-    let servers: BTreeMap<_, _> =
-        admin.shared.routes.iter().map(|route| (&route.upstream_name, route)).collect();
-    let reasons = join_all(servers.into_values().map(|route| not_ready(&admin, route))).await;
+    let shared = admin.live.shared();
+    let servers: BTreeMap<_, _> = shared.routes.iter().map(|route| (&route.upstream_name, route)).collect();
+    let reasons = join_all(servers.into_values().map(|route| not_ready(&admin, &shared, route))).await;
     let lines: String = reasons.into_iter().flatten().collect();
     if lines.is_empty() {
         return (StatusCode::OK, "ready\n".into());
@@ -108,12 +122,12 @@ async fn ready(State(admin): State<Admin>) -> (StatusCode, String) {
 }
 
 /// Why the server of this route is not ready, on a line.
-async fn not_ready(admin: &Admin, route: &Route) -> Option<String> {
+async fn not_ready(admin: &Admin, shared: &Shared, route: &Route) -> Option<String> {
     let name = &route.upstream_name;
-    if let Some(reason) = admin.unknown.why(name) {
+    if let Some(reason) = admin.unknown.why(&route.upstream_url) {
         return Some(format!("upstream {name}: {reason}\n"));
     }
-    let pool = admin.shared.pool_settings(&route.upstream);
+    let pool = shared.pool_settings(&route.upstream);
     let reason = match timeout(PROBE, TcpStream::connect((pool.host.as_str(), pool.port))).await {
         Ok(Ok(_)) => return None,
         Ok(Err(error)) => error.to_string(),

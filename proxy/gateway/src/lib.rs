@@ -15,6 +15,7 @@ pub mod logging;
 pub mod pages;
 pub mod pipeline;
 pub mod plugins;
+pub mod reload;
 pub mod server;
 pub mod stage;
 pub mod stages;

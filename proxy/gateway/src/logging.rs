@@ -7,26 +7,60 @@ use tracing_subscriber::fmt;
 
 use crate::config::{LogFormat, LogLevel, file::Log};
 
+/// From which level on lines are written; can be changed.
+pub struct Level(Box<dyn Fn(EnvFilter) + Send + Sync>);
+
+impl Level {
+    /// Changes it.
+    pub fn set(&self, level: LogLevel) {
+        (self.0)(filter(level));
+    }
+}
+
 /// Starts logging as the configuration says.
-pub fn start(log: &Log) {
-    let level = match log.level {
+pub fn start(log: &Log) -> Level {
+    let builder = fmt().with_env_filter(filter(log.level)).with_writer(std::io::stderr);
+    let (started, level) = match log.format {
+        LogFormat::Json => {
+            let builder = builder.json().flatten_event(true).with_current_span(false).with_filter_reloading();
+            let handle = builder.reload_handle();
+            (builder.try_init(), Level(Box::new(move |filter| drop(handle.reload(filter)))))
+        }
+        LogFormat::Text => {
+            let builder = builder.with_target(false).with_ansi(colours()).with_filter_reloading();
+            let handle = builder.reload_handle();
+            (builder.try_init(), Level(Box::new(move |filter| drop(handle.reload(filter)))))
+        }
+    };
+    if let Err(error) = started {
+        eprintln!("logging does not start: {error}");
+    }
+    level
+}
+
+/// An error with its causes, on one line. Some libraries' errors say their cause themselves: once is enough.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut message = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let text = cause.to_string();
+        if !message.ends_with(&text) {
+            message = format!("{message}: {text}");
+        }
+        source = cause.source();
+    }
+    message
+}
+
+fn filter(level: LogLevel) -> EnvFilter {
+    let level = match level {
         LogLevel::Error => "error",
         LogLevel::Warn => "warn",
         LogLevel::Info => "info",
         LogLevel::Debug => "debug",
     };
     // Libraries log addresses and bytes on their lower levels: only our own lines go below `warn`.
-    let filter = EnvFilter::new(format!(
-        "warn,fireguard={level},fireguard_traffic={level},fireguard_plugin_host={level}"
-    ));
-    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let started = match log.format {
-        LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).try_init(),
-        LogFormat::Text => builder.with_target(false).with_ansi(colours()).try_init(),
-    };
-    if let Err(error) = started {
-        eprintln!("logging does not start: {error}");
-    }
+    EnvFilter::new(format!("warn,fireguard={level},fireguard_traffic={level},fireguard_plugin_host={level}"))
 }
 
 /// Colours are for people at a terminal, not for files and service managers.

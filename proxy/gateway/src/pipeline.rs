@@ -2,13 +2,15 @@
 //!
 //! A stage sees the request on the way down and the answer on the way up.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 
 use fireguard_traffic::body::Body;
+use fireguard_traffic::upstream::Connections;
 use http::{Request, Response};
 use hyper::body::Incoming;
-use tower::util::BoxCloneService;
+use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceBuilder, ServiceExt};
 
 use crate::exchange::Arrived;
@@ -17,7 +19,7 @@ use crate::failure::Failure;
 use crate::server::Peer;
 use crate::stage::layer;
 use crate::stages::{
-    batch, body, breaker, concurrency, cors, enter, forward, gate, observe, own_writes, plugins, rate, rescue, retry, rewrite,
+    batch, body, cors, enter, forward, gate, observe, own_writes, plugins, rate, rescue, retry, rewrite,
     route, vet,
 };
 use crate::state::Shared;
@@ -25,11 +27,11 @@ use crate::state::Shared;
 /// The stack of one core. Cloning is cheap.
 #[derive(Clone)]
 pub struct Pipeline {
-    stack: BoxCloneService<Arrived, Response<Body>, Failure>,
+    stack: BoxCloneSyncService<Arrived, Response<Body>, Failure>,
 }
 
-/// Builds the stack of one core, with its own connections to the servers.
-pub fn build(shared: &Arc<Shared>) -> Pipeline {
+/// Builds the stack of one core, with its own connections to the servers, by their bases.
+pub fn build(shared: &Arc<Shared>, connections: HashMap<String, Connections>) -> Pipeline {
     let stack = ServiceBuilder::new()
         // Notes how each exchange ended, once, whatever happened: log line and metrics.
         .layer(layer(observe::Observe))
@@ -58,13 +60,9 @@ pub fn build(shared: &Arc<Shared>) -> Pipeline {
         .layer(layer(batch::Batch::new(shared)))
         // Sends again what the server did not take, where nothing can happen twice.
         .layer(layer(retry::Retry::new(shared)))
-        // Leaves a server alone that fails most of what it is asked.
-        .layer(layer(breaker::Breaker))
-        // Lets as many to the server at once as it can work on; a permit is held to the end of the answer.
-        .layer(layer(concurrency::Concurrency::new(shared)))
         // To the server and back.
-        .service(forward::Forward::new(shared, forward::connections(shared)));
-    Pipeline { stack: BoxCloneService::new(stack) }
+        .service(forward::Forward::new(shared, connections));
+    Pipeline { stack: BoxCloneSyncService::new(stack) }
 }
 
 impl Pipeline {

@@ -1,6 +1,6 @@
 //! What the FHIR servers say of themselves: only R4 is spoken here, so only R4 is served.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,14 +10,14 @@ use futures_util::future::try_join_all;
 use reqwest::{Client, Response, header, redirect};
 use serde::Deserialize;
 
-use crate::state::Shared;
+use crate::state::{Route, Shared};
 
 /// How often a server that does not answer is asked again.
 const AGAIN: Duration = Duration::from_secs(2);
 /// HAPI needs a second for its first CapabilityStatement.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The servers whose version is not known yet, by their names in the configuration, and why.
+/// The servers whose version is not known yet, by their bases, and why.
 #[derive(Debug, Clone, Default)]
 pub struct Unknown(Arc<Mutex<BTreeMap<String, String>>>);
 
@@ -68,19 +68,40 @@ struct Statement {
 impl Unknown {
     /// Every server that a route leads to: none has been asked yet.
     pub fn before_asking(shared: &Shared) -> Self {
-        let not_asked = "it has not said its version yet".to_owned();
-        let names = shared.routes.iter().map(|route| (route.upstream_name.clone(), not_asked.clone()));
-        Self(Arc::new(Mutex::new(names.collect())))
+        Self::of(shared.routes.iter().map(|route| route.upstream_url.clone()))
     }
 
-    /// Why the version of this server is not known; none: it is.
-    pub fn why(&self, name: &str) -> Option<String> {
-        self.lock().get(name).cloned()
+    /// The servers of `after` that no route of `before` leads to.
+    pub fn newcomers(before: &Shared, after: &Shared) -> Self {
+        let urls = |shared: &Shared| -> BTreeSet<_> {
+            shared.routes.iter().map(|route| route.upstream_url.clone()).collect()
+        };
+        Self::of(urls(after).difference(&urls(before)).cloned())
     }
 
-    /// Notes the reason, and says whether it is another than before.
-    fn note(&self, name: &str, reason: &str) -> bool {
-        self.lock().insert(name.to_owned(), reason.to_owned()).as_deref() != Some(reason)
+    /// Forgets the servers that are gone, and takes in those of `newcomers` whose version is still not known.
+    pub fn succeed(&self, after: &Shared, newcomers: &Self) {
+        let mut servers = self.lock();
+        servers.retain(|url, _| after.routes.iter().any(|route| route.upstream_url == *url));
+        servers.extend(newcomers.lock().clone());
+    }
+
+    /// Why the version of the server at this base is not known; none: it is.
+    pub fn why(&self, url: &str) -> Option<String> {
+        self.lock().get(url).cloned()
+    }
+
+    fn of(urls: impl Iterator<Item = String>) -> Self {
+        let not_asked = "it has not said its version yet";
+        Self(Arc::new(Mutex::new(urls.map(|url| (url, not_asked.to_owned())).collect())))
+    }
+
+    /// Notes the reason, and says whether it is another than before. A server that is gone is not noted.
+    fn note(&self, url: &str, reason: &str) -> bool {
+        match self.lock().get_mut(url) {
+            Some(known) => std::mem::replace(known, reason.to_owned()) != reason,
+            None => false,
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, String>> {
@@ -88,33 +109,48 @@ impl Unknown {
     }
 }
 
-/// Asks every server for its version, all at once, until all have answered.
+/// Asks the servers whose version is not known, all at once, until all have answered or are gone.
 ///
 /// # Errors
 /// One speaks another version.
 pub async fn require_r4(shared: &Shared, unknown: &Unknown) -> Result<(), WrongVersion> {
+    let routes = shared.routes.iter().filter(|route| unknown.why(&route.upstream_url).is_some());
+    let servers: BTreeMap<_, _> = routes.map(|route| (&route.upstream_url, route)).collect();
+    if servers.is_empty() {
+        return Ok(());
+    }
     let Ok(client) = client() else { return Ok(()) };
-    let servers: BTreeMap<_, _> =
-        shared.routes.iter().map(|route| (&route.upstream_name, &route.upstream)).collect();
-    let ask = async |(name, base): (&String, &Base)| {
-        loop {
+    let ask = async |(url, route): (&String, &Arc<Route>)| {
+        let (name, base) = (&route.upstream_name, &route.upstream);
+        while unknown.why(url).is_some() {
             match version(&client, base).await {
                 Ok(version) if version.starts_with("4.0") => {
-                    unknown.lock().remove(name);
-                    tracing::info!(upstream = name, fhir_version = version, "the FHIR server speaks R4");
-                    return Ok(());
+                    if unknown.lock().remove(url).is_some() {
+                        tracing::info!(upstream = name, fhir_version = version, "the FHIR server speaks R4");
+                    }
                 }
                 Ok(version) => return Err(WrongVersion { base: base.clone(), version }),
                 Err(reason) => {
-                    if unknown.note(name, &reason.to_string()) {
+                    if unknown.note(url, &reason.to_string()) {
                         tracing::warn!(upstream = name, %reason, "the FHIR server does not say its version");
                     }
                 }
             }
-            tokio::time::sleep(AGAIN).await;
+            if unknown.why(url).is_some() {
+                tokio::time::sleep(AGAIN).await;
+            }
         }
+        Ok(())
     };
     try_join_all(servers.into_iter().map(ask)).await.map(drop)
+}
+
+/// The same while others are served already: a server of another version is only said not to be ready.
+pub async fn keep_asking(shared: &Shared, unknown: &Unknown) {
+    if let Err(wrong) = require_r4(shared, unknown).await {
+        tracing::error!(%wrong, "a new server speaks another version of FHIR");
+        unknown.note(&wrong.base.to_string(), &wrong.to_string());
+    }
 }
 
 /// A client that asks a server for its version.

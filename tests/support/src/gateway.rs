@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde_json::Value;
 
 use crate::repository;
@@ -134,8 +134,28 @@ impl Gateway {
 
     /// Sends SIGTERM.
     pub fn terminate(&self) {
-        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
-            let _ = kill_process(pid, Signal::TERM);
+        Self::signal(self.child.id(), Signal::TERM);
+    }
+
+    /// Asks it to read its configuration again.
+    pub fn hang_up(&self) {
+        Self::signal(self.child.id(), Signal::HUP);
+    }
+
+    /// Asks the process of this id, which is this one or one of its successors, to start a successor. The line in
+    /// the log says when it serves, and its process id.
+    pub fn succeed(pid: u32) {
+        Self::signal(pid, Signal::USR2);
+    }
+
+    /// Where it was started: its configuration is `fireguard.toml`.
+    pub fn folder(&self) -> &Path {
+        self.log.parent().unwrap_or(Path::new("."))
+    }
+
+    fn signal(pid: u32, signal: Signal) {
+        if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+            let _ = kill_process(pid, signal);
         }
     }
 
@@ -166,7 +186,10 @@ impl Gateway {
 
 impl Drop for Gateway {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        // Its successors are of its group.
+        if let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
         let _ = self.child.wait();
     }
 }

@@ -78,18 +78,9 @@ fn say(line: &str) {
     println!("{line}");
 }
 
-/// An error with its causes, on one line. Some libraries' errors say their cause themselves: once is enough.
+/// An error with its causes, on one line.
 fn report(error: &dyn std::error::Error) -> Failed {
-    let mut message = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let text = cause.to_string();
-        if !message.ends_with(&text) {
-            message = format!("{message}: {text}");
-        }
-        source = cause.source();
-    }
-    miette::miette!("{message}")
+    miette::miette!("{}", crate::logging::with_causes(error))
 }
 
 /// A runtime for what is not served by the cores.

@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::config::Config;
-use crate::server::Server;
+use crate::server::{self, Live, Server};
 use crate::state::Shared;
 use crate::upstreams;
 
@@ -39,9 +39,10 @@ pub(super) async fn probe(mut config: Config) -> Result<Vec<Finding>, Box<dyn Er
         Some(route) => (route.prefix.clone(), route.upstream.clone()),
         None => return Ok(Vec::new()),
     };
-    let shared = Arc::new(Shared::build(config).await?);
+    let sockets = server::open(config.server.listen, config.server.workers)?;
+    let live = Arc::new(Live::new(Arc::new(Shared::build(config).await?))?);
     let (stopping, stop) = watch::channel(false);
-    let server = Server::start(&shared, &stop)?;
+    let server = Server::start(&live, &sockets, &stop)?;
     let probe = Probe {
         base: format!("http://{}{path}", server.address()),
         upstream,

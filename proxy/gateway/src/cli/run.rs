@@ -5,79 +5,180 @@ use std::sync::Arc;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use super::{Failed, report, runtime};
 use crate::config::Config;
-use crate::server::Server;
+use crate::plugins::Plugins;
+use crate::reload::{ASKING, Parts, Reloader, Served, aside};
+use crate::server::{Live, NoSuccessor, Server, Sockets, Succession, Successor};
 use crate::state::Shared;
 use crate::upstreams::{Unknown, require_r4};
 use crate::{admin, logging};
 
 /// Serves until a signal says to stop, then lets running requests end.
 pub(super) fn run(path: &Path) -> Result<(), Failed> {
-    let config = Config::load(path)?;
-    logging::start(&config.log);
+    let text = Config::read(path)?;
+    let config = Config::parse(&text, path)?;
+    let level = logging::start(&config.log);
     let metrics = admin::metrics().map_err(|error| report(&error))?;
+    let succession = Succession::new().map_err(|error| report(&error))?;
+    let served = Served::new(text, &config);
     let runtime = runtime()?;
-    let admin_address = config.admin;
-    let shared = runtime.block_on(Shared::build(config)).map_err(|error| report(&error))?;
+    let server = &config.server;
+    let mut sockets =
+        Sockets::take_or_open(server.listen, server.workers, config.admin).map_err(|e| report(&e))?;
+    let engine = Plugins::none(server.cache.clone()).map_err(|error| report(&error))?;
+    // Aside, so that the compiler's threads, which stay, get a low priority.
+    let build = aside(async move || Shared::first(&engine, config).await);
+    let shared = runtime.block_on(build).map_err(|error| report(&error))?.map_err(|error| report(&error))?;
     let shared = Arc::new(shared);
+    let live = Arc::new(Live::new(Arc::clone(&shared)).map_err(|error| report(&error))?);
     let (stopping, stop) = watch::channel(false);
-    let server = Server::start(&shared, &stop).map_err(|error| report(&error))?;
-    let mut signals = runtime.block_on(async { Signals::new() })?;
+    let (handed_on, succeeded) = watch::channel(false);
+    let signals = runtime.block_on(async { Signals::new() })?;
     let unknown = Unknown::before_asking(&shared);
-    let (admin, _) = admin::start(admin_address, Arc::clone(&shared), unknown.clone(), metrics, stop)
+    if sockets.succeed() {
+        // While it still goes on: so that readiness does not flicker, and a wrong server stops nothing.
+        let asked = runtime.block_on(async { timeout(ASKING, require_r4(&shared, &unknown)).await });
+        asked.unwrap_or(Ok(())).map_err(|error| report(&error))?;
+    }
+    let server = Server::start(&live, &sockets.clients, &stop).map_err(|error| report(&error))?;
+    let parts = Parts { live: Arc::clone(&live), unknown: unknown.clone(), level };
+    let reloader = Reloader::new(path, served, parts, runtime.handle());
+    admin::start(&sockets.admin, live, unknown.clone(), reloader.clone(), metrics, stop, succeeded)
         .map_err(|error| report(&error))?;
+    let admin = sockets.admin.local_addr().map_err(|error| report(&error))?;
     tracing::info!(listen = %server.address(), %admin, "serving");
+    sockets.serving();
     let ended = runtime.block_on(async {
-        let ended = until_stopped(&mut signals, &shared, &unknown).await;
+        let mut running = Running { signals, sockets, succession, reloader };
+        let ended = running.until_stopped(shared, unknown).await;
+        let Running { mut signals, sockets, .. } = running;
+        // Before the cores stop: what connects from now on is the successor's, or refused.
+        drop(sockets);
+        if let Ok(Ending::Succeeded) = ended {
+            handed_on.send_replace(true);
+        }
         tracing::info!("stopping: running requests may end");
         stopping.send_replace(true);
         tokio::select! {
             _ = tokio::task::spawn_blocking(|| server.join()) => tracing::info!("stopped"),
-            () = signals.next() => tracing::warn!("stopped by a second signal: running requests are cut off"),
+            () = signals.stop() => tracing::warn!("stopped by a second signal: running requests are cut off"),
         }
-        ended
+        ended.map(drop)
     });
     // The cores may still be waiting for requests to end; the end of the process is theirs.
     runtime.shutdown_background();
     ended
 }
 
-/// The signals that say to stop.
+/// A process that serves, and listens to signals.
+struct Running {
+    signals: Signals,
+    sockets: Sockets,
+    succession: Succession,
+    reloader: Reloader,
+}
+
+/// Why serving ends.
+enum Ending {
+    /// By a signal.
+    Stopped,
+    /// Another process serves.
+    Succeeded,
+}
+
+impl Running {
+    /// Obeys signals until one says to stop, a successor serves, or a server turns out to speak another version
+    /// of FHIR.
+    async fn until_stopped(&mut self, shared: Arc<Shared>, unknown: Unknown) -> Result<Ending, Failed> {
+        let mut versions = tokio::spawn(async move { require_r4(&shared, &unknown).await });
+        let mut asking = true;
+        loop {
+            tokio::select! {
+                asked = self.signals.next() => match asked {
+                    Asked::Stop => return Ok(Ending::Stopped),
+                    Asked::Reload => {
+                        let reloader = self.reloader.clone();
+                        // What is wrong stands in the log.
+                        tokio::spawn(async move { drop(reloader.reload().await) });
+                    }
+                    Asked::Upgrade => {
+                        if let Some(ending) = self.upgrade().await {
+                            return Ok(ending);
+                        }
+                    }
+                },
+                answered = &mut versions, if asking => {
+                    asking = false;
+                    if let Ok(Err(wrong)) = answered {
+                        tracing::error!(%wrong, "cannot go on");
+                        return Err(report(&wrong));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Starts a successor. Why this process ends, if it does.
+    async fn upgrade(&mut self) -> Option<Ending> {
+        tracing::info!("starting a successor");
+        match self.succession.start(&self.sockets, self.signals.stop()).await {
+            Ok(Successor { pid }) => {
+                tracing::info!(pid, "the successor serves");
+                Some(Ending::Succeeded)
+            }
+            Err(NoSuccessor::NoNeed) => Some(Ending::Stopped),
+            Err(error) => {
+                let reason = logging::with_causes(&error);
+                tracing::error!(reason, "there is no successor: this process goes on");
+                None
+            }
+        }
+    }
+}
+
+/// What a signal asks for.
+enum Asked {
+    Stop,
+    Reload,
+    Upgrade,
+}
+
+/// The signals that are listened to.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    reload: Signal,
+    upgrade: Signal,
 }
 
 impl Signals {
     fn new() -> Result<Self, Failed> {
         let listen = |kind| signal(kind).map_err(|error| report(&error));
-        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            reload: listen(SignalKind::hangup())?,
+            upgrade: listen(SignalKind::user_defined2())?,
+        })
     }
 
-    /// Waits for the next one.
-    async fn next(&mut self) {
+    async fn next(&mut self) -> Asked {
+        tokio::select! {
+            _ = self.terminate.recv() => Asked::Stop,
+            _ = self.interrupt.recv() => Asked::Stop,
+            _ = self.reload.recv() => Asked::Reload,
+            _ = self.upgrade.recv() => Asked::Upgrade,
+        }
+    }
+
+    /// Waits for the next that says to stop.
+    async fn stop(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
-        }
-    }
-}
-
-/// Returns when a signal says to stop, or when a server turns out to speak another version of FHIR.
-async fn until_stopped(signals: &mut Signals, shared: &Shared, unknown: &Unknown) -> Result<(), Failed> {
-    let versions = async {
-        match require_r4(shared, unknown).await {
-            Ok(()) => std::future::pending().await,
-            Err(wrong) => wrong,
-        }
-    };
-    tokio::select! {
-        () = signals.next() => Ok(()),
-        wrong = versions => {
-            tracing::error!(%wrong, "cannot go on");
-            Err(report(&wrong))
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::path::Path;
 
-use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
+use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
 
 /// One thing that is wrong.
 #[derive(Debug)]
@@ -52,6 +52,28 @@ impl Report {
             faults: problems.into_iter().map(|problem| Fault { problem, source: source() }).collect(),
             path,
         }
+    }
+
+    /// Every problem with its line, on one line.
+    pub fn one_line(&self) -> String {
+        let line = |fault: &Fault| match &fault.problem.span {
+            Some(span) => {
+                let before = fault.source.inner().get(..span.start).unwrap_or_default();
+                format!("{}:{}: {}", self.path, before.matches('\n').count() + 1, fault.problem.message)
+            }
+            None => format!("{}: {}", self.path, fault.problem.message),
+        };
+        self.faults.iter().map(line).collect::<Vec<_>>().join("; ")
+    }
+
+    /// Every problem with the lines of the file that it is about, uncoloured.
+    pub fn text(&self) -> String {
+        let handler =
+            GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor()).with_wrap_lines(false);
+        let mut text = String::new();
+        // Writing into a text does not fail.
+        let _ = handler.render_report(&mut text, self);
+        text
     }
 }
 

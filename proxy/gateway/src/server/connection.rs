@@ -3,29 +3,30 @@
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
 
 use super::lent::Lent;
+use super::live::{Live, Settings};
 use super::patience::Patient;
 use super::refused::Step;
-use super::{Peer, Settings, proxy_protocol};
-use crate::pipeline::Pipeline;
-use crate::state::Shared;
+use super::{Peer, proxy_protocol};
 
 /// Serves one connection to its end. What goes wrong here is the client's.
 pub(super) async fn serve(
     stream: TcpStream,
     address: IpAddr,
-    settings: Arc<Settings>,
-    shared: Arc<Shared>,
-    pipeline: Pipeline,
+    live: Arc<Live>,
+    core: usize,
     stop: watch::Receiver<bool>,
 ) {
+    let settings = live.settings();
     // Without it small answers wait for the client's acknowledgements.
     if stream.set_nodelay(true).is_err() {
         return;
@@ -33,7 +34,7 @@ pub(super) async fn serve(
     let lent = Arc::new(Lent::default());
     let mut stream = Patient::new(stream, settings.patience, Arc::clone(&lent));
     let mut peer = Peer { address: address.to_canonical(), tls: settings.tls.is_some() };
-    if shared.server.proxy_protocol && shared.server.trusted.contains(peer.address) {
+    if settings.proxy_protocol && settings.trusted.contains(peer.address) {
         match proxy_protocol::read(&mut stream).await {
             Ok(Some(client)) => peer.address = client.to_canonical(),
             Ok(None) => {}
@@ -41,9 +42,9 @@ pub(super) async fn serve(
         }
     }
     match &settings.tls {
-        None => http(stream, peer, &settings, pipeline, lent, stop).await,
+        None => http(stream, peer, &settings, (live, core), lent, stop).await,
         Some(acceptor) => match acceptor.accept(stream).await {
-            Ok(stream) => http(stream, peer, &settings, pipeline, lent, stop).await,
+            Ok(stream) => http(stream, peer, &settings, (live, core), lent, stop).await,
             Err(error) => settings.refused.note(Step::Tls, peer.address, &error),
         },
     }
@@ -53,7 +54,7 @@ async fn http<S>(
     stream: S,
     peer: Peer,
     settings: &Settings,
-    pipeline: Pipeline,
+    (live, core): (Arc<Live>, usize),
     lent: Arc<Lent>,
     mut stop: watch::Receiver<bool>,
 ) where
@@ -62,7 +63,7 @@ async fn http<S>(
     let lends = Arc::clone(&lent);
     let service = service_fn(move |request| {
         let running = lends.begin(&request);
-        let answer = pipeline.clone().answer(peer, request);
+        let answer = live.pipeline(core).answer(peer, request);
         async move { answer.await.map(|answer| running.answer(answer)) }
     });
     let mut connection = pin!(settings.builder.serve_connection(TokioIo::new(stream), service));
@@ -71,7 +72,7 @@ async fn http<S>(
         tokio::select! {
             biased;
             ended = connection.as_mut() => break ended,
-            _ = stop.wait_for(|stopping| *stopping), if !ending => {}
+            () = stopping(&mut stop, &lent), if !ending => {}
             () = lent.rests(), if !ending => {}
         }
         ending = true;
@@ -79,5 +80,18 @@ async fn http<S>(
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "connection ended");
+    }
+}
+
+/// How long a connection that was just accepted may take to send its first request when this process stops.
+const FIRST_REQUEST: Duration = Duration::from_secs(1);
+
+/// Returns when the connection is to end because the process stops. Who has connected in the moment before has not
+/// been told anything: its first request is answered.
+async fn stopping(stop: &mut watch::Receiver<bool>, lent: &Lent) {
+    let _ = stop.wait_for(|stopping| *stopping).await;
+    let until = Instant::now() + FIRST_REQUEST;
+    while lent.begun() == 0 && Instant::now() < until {
+        sleep(Duration::from_millis(5)).await;
     }
 }

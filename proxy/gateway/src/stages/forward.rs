@@ -20,7 +20,7 @@ use super::rescue::REQUEST_ID;
 use crate::exchange::{Ready, Upload, Watch};
 use crate::failure::{Failure, Source};
 use crate::stage::Answer;
-use crate::state::Shared;
+use crate::state::{Route, Shared};
 
 /// The innermost service. Answers 502 when the server cannot be reached or breaks off, 504 when it is silent.
 pub struct Forward<U> {
@@ -29,10 +29,18 @@ pub struct Forward<U> {
     upstreams: Arc<HashMap<String, U>>,
 }
 
-/// The connections of one core to every server.
-pub fn connections(shared: &Shared) -> HashMap<String, Connections> {
-    let routes = shared.routes.iter();
-    routes.map(|r| (r.upstream_url.clone(), Connections::new(shared.pool_settings(&r.upstream)))).collect()
+/// The connections of one core to every server. Those that were there before are kept.
+pub fn connections(
+    shared: &Shared,
+    before: Option<(&Shared, &HashMap<String, Connections>)>,
+) -> HashMap<String, Connections> {
+    let before = before.filter(|(before, _)| before.pools_like(shared)).map(|(_, connections)| connections);
+    let one = |route: &Arc<Route>| {
+        let url = &route.upstream_url;
+        let known = before.and_then(|connections| connections.get(url)).cloned();
+        (url.clone(), known.unwrap_or_else(|| Connections::new(shared.pool_settings(&route.upstream))))
+    };
+    shared.routes.iter().map(one).collect()
 }
 
 impl<U: Upstream> Forward<U> {

@@ -1,0 +1,138 @@
+//! What is served now: one configuration, put to work on every core, replaced as a whole.
+//!
+//! A connection takes its TLS and its patience from it when it is accepted, a request its pipeline when its head
+//! has come. What runs keeps what it began with; the rest of the old state goes when the last of it has ended.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use fireguard_traffic::upstream::Connections;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use tokio_rustls::TlsAcceptor;
+
+use super::patience;
+use super::refused::Refused;
+use super::tls::{self, TlsError};
+use crate::pipeline::{self, Pipeline};
+use crate::stages::forward;
+use crate::state::Shared;
+
+/// What is served now.
+pub struct Live(ArcSwap<Generation>);
+
+/// One configuration, put to work.
+struct Generation {
+    shared: Arc<Shared>,
+    settings: Arc<Settings>,
+    cores: Vec<Core>,
+}
+
+/// What one core has of its own.
+struct Core {
+    pipeline: Pipeline,
+    /// By the server's base.
+    connections: HashMap<String, Connections>,
+}
+
+/// What a connection needs of the configuration.
+pub(super) struct Settings {
+    pub(super) tls: Option<TlsAcceptor>,
+    pub(super) proxy_protocol: bool,
+    pub(super) trusted: fireguard_traffic::forwarded::TrustedPeers,
+    pub(super) patience: patience::Limits,
+    pub(super) drain: Duration,
+    pub(super) builder: Builder<TokioExecutor>,
+    pub(super) refused: Arc<Refused>,
+}
+
+impl Live {
+    /// The first configuration; it says how many cores there are.
+    ///
+    /// # Errors
+    /// The certificate or its key is not usable.
+    pub fn new(shared: Arc<Shared>) -> Result<Self, TlsError> {
+        let settings = Settings::new(&shared, Arc::default())?;
+        let cores = (0..shared.server.workers.max(1)).map(|_| Core::new(&shared, None)).collect();
+        Ok(Self(ArcSwap::from_pointee(Generation { shared, settings: Arc::new(settings), cores })))
+    }
+
+    /// Serves this from the next connection and the next request on. Connections to servers that stay are kept.
+    /// Not to be called twice at once.
+    ///
+    /// # Errors
+    /// The certificate or its key is not usable, and nothing has changed.
+    pub fn replace(&self, shared: Arc<Shared>) -> Result<(), TlsError> {
+        let before = self.0.load_full();
+        let settings = Arc::new(Settings::new(&shared, Arc::clone(&before.settings.refused))?);
+        let core = |core: &Core| Core::new(&shared, Some((&before.shared, &core.connections)));
+        let cores = before.cores.iter().map(core).collect();
+        self.0.store(Arc::new(Generation { shared, settings, cores }));
+        Ok(())
+    }
+
+    /// The configuration that is served now.
+    pub fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.0.load().shared)
+    }
+
+    /// How many cores serve.
+    pub(super) fn cores(&self) -> usize {
+        self.0.load().cores.len()
+    }
+
+    pub(super) fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.0.load().settings)
+    }
+
+    /// The pipeline of a core, for one request.
+    pub(super) fn pipeline(&self, core: usize) -> Pipeline {
+        let now = self.0.load();
+        now.cores[core % now.cores.len()].pipeline.clone()
+    }
+}
+
+impl Core {
+    fn new(shared: &Arc<Shared>, before: Option<(&Shared, &HashMap<String, Connections>)>) -> Self {
+        let connections = forward::connections(shared, before);
+        Self { pipeline: pipeline::build(shared, connections.clone()), connections }
+    }
+}
+
+impl Settings {
+    fn new(shared: &Shared, refused: Arc<Refused>) -> Result<Self, TlsError> {
+        Ok(Self {
+            tls: shared.server.tls.as_ref().map(tls::acceptor).transpose()?,
+            proxy_protocol: shared.server.proxy_protocol,
+            trusted: shared.server.trusted.clone(),
+            patience: patience::Limits {
+                head: shared.limits.client_head.0,
+                idle: shared.limits.client_idle.0,
+                unread: shared.limits.client_unread.0,
+            },
+            drain: shared.limits.drain.0,
+            builder: builder(shared),
+            refused,
+        })
+    }
+}
+
+fn builder(shared: &Shared) -> Builder<TokioExecutor> {
+    // A head over our own limits arrives, to be refused in FHIR's words; only absurd ones end in hyper's.
+    let head_bytes = u32::try_from(shared.limits.request_head.0.saturating_mul(4)).unwrap_or(u32::MAX);
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        // The socket keeps this clock.
+        .header_read_timeout(None)
+        .max_buf_size((head_bytes as usize).max(64 << 10));
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(shared.limits.h2_streams)
+        .max_header_list_size(head_bytes);
+    builder
+}
