@@ -19,8 +19,8 @@ use crate::failure::Failure;
 use crate::server::Peer;
 use crate::stage::layer;
 use crate::stages::{
-    batch, body, cors, enter, forward, gate, observe, own_writes, plugins, rate, rescue, retry, rewrite,
-    route, vet,
+    batch, body, breaker, concurrency, cors, enter, forward, gate, observe, own_writes, plugins, rate,
+    rescue, retry, rewrite, route, vet,
 };
 use crate::state::Shared;
 
@@ -60,6 +60,10 @@ pub fn build(shared: &Arc<Shared>, connections: HashMap<String, Connections>) ->
         .layer(layer(batch::Batch::new(shared)))
         // Sends again what the server did not take, where nothing can happen twice.
         .layer(layer(retry::Retry::new(shared)))
+        // Leaves a server alone that fails most of what it is asked.
+        .layer(layer(breaker::Breaker))
+        // Lets as many to the server at once as it can work on; a permit is held to the end of the answer.
+        .layer(layer(concurrency::Concurrency::new(shared)))
         // To the server and back.
         .service(forward::Forward::new(shared, connections));
     Pipeline { stack: BoxCloneSyncService::new(stack) }
