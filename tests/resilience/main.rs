@@ -10,6 +10,7 @@ mod browsers;
 mod entries;
 mod errors;
 mod framing;
+mod headers;
 mod http;
 mod hygiene;
 mod leaks;

@@ -25,10 +25,10 @@ const HOP_BY_HOP: [HeaderName; 9] = [
 const REQUEST: [HeaderName; 3] =
     [HeaderName::from_static("traceparent"), HeaderName::from_static("tracestate"), header::ACCEPT_LANGUAGE];
 
-/// Answer headers that reach the client. `Location`, `Content-Location` and `Link` are rewritten on the way.
+/// Answer headers that reach the client. `Location`, `Content-Location` and `Link` are rewritten on the way. What
+/// caches may do is not the server's to say: it knows nothing of who may see what here.
 const ANSWER: [HeaderName; 16] = [
     header::ALLOW,
-    header::CACHE_CONTROL,
     header::CONTENT_DISPOSITION,
     header::CONTENT_LENGTH,
     header::CONTENT_LOCATION,
@@ -41,6 +41,7 @@ const ANSWER: [HeaderName; 16] = [
     header::RETRY_AFTER,
     header::WARNING,
     HeaderName::from_static("preference-applied"),
+    HeaderName::from_static("x-export-status"),
     HeaderName::from_static("x-progress"),
     HeaderName::from_static("accept-patch"),
 ];

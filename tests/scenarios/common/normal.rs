@@ -6,10 +6,9 @@ use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 /// The headers of HAPI's answers that reach a client, but for `Content-Length`: one side may chunk.
-pub(crate) const ANSWER_HEADERS: [&str; 15] = [
+pub(crate) const ANSWER_HEADERS: [&str; 14] = [
     "accept-patch",
     "allow",
-    "cache-control",
     "content-disposition",
     "content-location",
     "content-type",

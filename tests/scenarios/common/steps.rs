@@ -243,7 +243,8 @@ pub(crate) async fn compare(
 
 /// Says where an answer names the server behind Fireguard, or has a header that is not one of those that pass.
 pub(crate) fn leak(headers: &HeaderMap, body: &[u8], hidden: &str) -> Option<String> {
-    const OWN: [&str; 6] = [
+    const OWN: [&str; 7] = [
+        "cache-control",
         "content-length",
         "content-security-policy",
         "date",

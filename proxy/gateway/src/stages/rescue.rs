@@ -4,7 +4,9 @@ use fireguard_fhir::format::Format;
 use fireguard_fhir::outcome::OperationOutcome;
 use fireguard_traffic::body::{Body, full};
 use fireguard_traffic::rate::delay_seconds;
-use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+};
 use http::{HeaderName, Request, Response, Version};
 use uuid::Uuid;
 
@@ -47,6 +49,8 @@ impl Rescue {
             headers.insert(REQUEST_ID, id);
         }
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        // What one caller was shown is not for the next, nor for this one when the rules have changed.
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
         response
     }
 

@@ -13,7 +13,7 @@ use fireguard_fhir::interaction::{Interaction, Preconditions};
 use fireguard_fhir::operations;
 use fireguard_fhir::outcome::IssueCode;
 use fireguard_traffic::body::{Body, empty};
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{self, HeaderMap};
 use http::{Response, StatusCode};
 
 use crate::exchange::Ready;
@@ -111,7 +111,6 @@ fn rebuilt(headers: &HeaderMap) -> HeaderMap {
     if let Some(content_type) = headers.get(header::CONTENT_TYPE) {
         kept.insert(header::CONTENT_TYPE, content_type.clone());
     }
-    kept.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     kept
 }
 
