@@ -30,6 +30,7 @@ pub struct Facts {
     status: AtomicU16,
     upstream_status: AtomicU16,
     attempts: AtomicU32,
+    entries: AtomicU64,
     bytes: AtomicU64,
     end: AtomicU8,
 }
@@ -61,6 +62,7 @@ impl Facts {
             status: AtomicU16::new(0),
             upstream_status: AtomicU16::new(0),
             attempts: AtomicU32::new(0),
+            entries: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             end: AtomicU8::new(End::ClientLeft as u8),
         }
@@ -81,9 +83,20 @@ impl Facts {
 
     /// So many entries more of a batch were read.
     pub fn entries(&self, more: usize) {
+        self.entries.fetch_add(more as u64, Ordering::Relaxed);
         if let Some(charge) = self.batch.get() {
             charge.more(more);
         }
+    }
+
+    /// The entries of the batch or transaction.
+    pub fn asked_entries(&self) -> u64 {
+        self.entries.load(Ordering::Relaxed)
+    }
+
+    /// What was asked since was a question of ours.
+    pub fn attempts_were(&self, attempts: u32) {
+        self.attempts.store(attempts, Ordering::Relaxed);
     }
 
     /// The status the server answered.

@@ -15,6 +15,8 @@ pub struct FhirServer {
     pub repeats: Budget,
     /// Conditional creates, one at a time for each condition.
     pub conditional_creates: Serial,
+    /// Writes on a condition that we keep, one at a time for each resource.
+    pub conditional_writes: Serial,
     /// It answers 503 only before it works.
     pub sheds_before_working: bool,
     /// How many requests are there at once.
@@ -30,6 +32,7 @@ impl FhirServer {
         Self {
             repeats: Budget::new(),
             conditional_creates: Serial::default(),
+            conditional_writes: Serial::default(),
             sheds_before_working: route.sheds_before_working,
             concurrency: Arc::new(Concurrency::new(route.concurrency, route.waiting)),
             breakers: Class::ALL.map(|_| Arc::new(Breaker::new(route.breaker))),

@@ -46,6 +46,8 @@ pub struct Route {
     pub upstream_url: String,
     /// What is known of the server on all cores.
     pub server: Arc<FhirServer>,
+    /// Where HAPI is put right.
+    pub hapi: config::hapi::Hapi,
     /// What it lets through.
     pub surface: Surface,
     /// How often one client may ask.
@@ -129,6 +131,7 @@ impl Shared {
                 upstream_name: route.upstream_name,
                 upstream_url: route.upstream.to_string(),
                 upstream: route.upstream,
+                hapi: route.hapi,
                 surface: route.surface,
                 rate,
                 quotas: route.rate,

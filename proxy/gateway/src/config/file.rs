@@ -8,6 +8,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::defaults;
+use super::hapi::Hapi;
 use super::rate::{Ipv6Prefix, Rate};
 use super::units::{SecretSource, Size, Time};
 use super::upstream::{Breaker, Concurrency};
@@ -153,6 +154,9 @@ pub struct Route {
     pub rate: Option<Spanned<Rate>>,
     /// Pages of other origins in browsers; none may read its answers unless listed.
     pub cors: Option<Cors>,
+    /// Where HAPI does otherwise than FHIR says, and this route puts it right.
+    #[serde(default)]
+    pub hapi: Hapi,
 }
 
 /// Pages of other origins in browsers.

@@ -2,6 +2,7 @@
 
 pub mod defaults;
 pub mod file;
+pub mod hapi;
 mod rate;
 mod report;
 mod resolve;
@@ -90,6 +91,8 @@ pub struct Route {
     pub waiting: Waiting,
     /// When the FHIR server is left alone.
     pub breaker: BreakerPolicy,
+    /// Where HAPI is put right.
+    pub hapi: hapi::Hapi,
     /// What it lets through.
     pub surface: Surface,
     /// The plugins that see its resources, by index into [`Config::plugins`].

@@ -200,6 +200,7 @@ impl Resolver<'_> {
             concurrency: bounds?,
             waiting: concurrency.waiting(),
             breaker: known?.breaker.policy(),
+            hapi: route.hapi,
             surface: surface.ok()?,
             plugins,
             rate,

@@ -7,6 +7,7 @@
 //! judged like requests of their own; on a route with a list of search parameters conditional references, too.
 
 mod checked;
+mod conditions;
 mod inspect;
 
 use std::sync::Arc;

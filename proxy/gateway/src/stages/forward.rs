@@ -190,6 +190,9 @@ fn headers(ready: &Ready) -> HeaderMap {
         BodyKind::Form => set(header::CONTENT_TYPE, "application/x-www-form-urlencoded"),
         BodyKind::Raw(media_type) => set(header::CONTENT_TYPE, media_type),
     }
+    if ready.route.hapi.fresh_searches && request.interaction.is_search() {
+        set(header::CACHE_CONTROL, "no-cache");
+    }
     if let Some(prefer) = request.prefer.header() {
         set(HeaderName::from_static("prefer"), &prefer);
     }

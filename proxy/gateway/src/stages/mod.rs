@@ -8,6 +8,7 @@ pub mod cors;
 pub mod enter;
 pub mod forward;
 pub mod gate;
+pub mod hapi;
 pub mod observe;
 pub mod own_writes;
 pub mod plugins;

@@ -12,6 +12,7 @@ use fireguard_fhir::references::ConditionalReferences;
 use fireguard_fhir::urls::{Relative, UrlRewriter};
 use http::StatusCode;
 
+use super::conditions::Conditions;
 use crate::facts::Facts;
 use crate::failure::Failure;
 use crate::stages::gate::Rules;
@@ -40,6 +41,7 @@ struct Entries {
     base: Base,
     rules: Rules,
     facts: Arc<Facts>,
+    conditions: Conditions,
 }
 
 /// The searches that references ask the server for, on a route with a list of parameters.
@@ -68,6 +70,7 @@ impl Inspect {
                 base: base.clone(),
                 rules,
                 facts: Arc::clone(facts),
+                conditions: Conditions::default(),
             })),
             _ if json => Content::Json(Box::new(urls(request.body == BodyKind::JsonPatch))),
             _ => Content::Any,
@@ -104,7 +107,7 @@ impl Inspect {
             Content::Json(urls) => urls.finish().map_err(not_json),
             Content::Entries(entries) => {
                 entries.requests.finish().map_err(not_json)?;
-                entries.requests.kind()?;
+                entries.conditions.of_whole(entries.requests.kind()?)?;
                 Ok(())
             }
         }
@@ -118,7 +121,10 @@ impl Entries {
         for entry in entries {
             let url = entry.url();
             let request = entry.parse(self.base.strip(url).unwrap_or(url));
-            let judged = request.and_then(|request| self.rules.judge(&self.route, &request));
+            let judged = request.and_then(|request| {
+                self.rules.judge(&self.route, &request)?;
+                self.conditions.judge(&self.route.hapi, &request)
+            });
             judged.map_err(|refusal| within("an entry of the Bundle", refusal))?;
         }
         Ok(())

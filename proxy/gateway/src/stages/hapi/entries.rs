@@ -1,0 +1,122 @@
+//! Whether a batch or transaction was answered entry by entry.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fireguard_fhir::json::scan::{Interest, Scanner, Sink};
+use fireguard_fhir::outcome::IssueCode;
+use http::StatusCode;
+
+use crate::facts::Facts;
+use crate::failure::{Failure, Source};
+use crate::transform::Transform;
+
+/// So much of an answer is held, so that what is missing gets a status of its own; a longer one breaks off.
+const HELD: usize = 1 << 20;
+
+/// Counts the entries of an answer, and fails if there are fewer than were asked for.
+pub(super) struct AllAnswered {
+    facts: Arc<Facts>,
+    scanner: Scanner<Place>,
+    entries: Entries,
+    held: Vec<u8>,
+    passed: bool,
+}
+
+#[derive(Default)]
+struct Entries(u64);
+
+#[derive(Clone, Copy)]
+enum Place {
+    Root,
+    Entries,
+    Other,
+}
+
+impl AllAnswered {
+    pub(super) fn new(facts: Arc<Facts>) -> Self {
+        let scanner = Scanner::new(Place::Root, false);
+        Self { facts, scanner, entries: Entries::default(), held: Vec::new(), passed: false }
+    }
+}
+
+impl Transform for AllAnswered {
+    async fn feed(&mut self, chunk: Bytes, out: &mut Vec<u8>) -> Result<(), Failure> {
+        self.scanner.feed(&chunk, &mut self.entries).map_err(|error| {
+            Failure::upstream("the FHIR server's answer is not valid JSON", error.to_string())
+        })?;
+        self.passed |= self.held.len() + chunk.len() > HELD;
+        if self.passed {
+            out.append(&mut self.held);
+            out.extend_from_slice(&chunk);
+        } else {
+            self.held.extend_from_slice(&chunk);
+        }
+        Ok(())
+    }
+
+    async fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Failure> {
+        out.append(&mut self.held);
+        let (asked, answered) = (self.facts.asked_entries(), self.entries.0);
+        if answered >= asked || (out.is_empty() && !self.passed) {
+            return Ok(());
+        }
+        out.clear();
+        let message = format!(
+            "the FHIR server carried the Bundle out, but answered {answered} of {asked} entries: entries of one \
+             condition were taken for one, and the content of the others is lost"
+        );
+        Err(Failure::new(Source::Upstream, StatusCode::BAD_GATEWAY, IssueCode::Processing, message))
+    }
+}
+
+impl Sink for Entries {
+    type State = Place;
+
+    fn member(&mut self, parent: Place, key: &[u8]) -> Place {
+        match (parent, key) {
+            (Place::Root, b"entry") => Place::Entries,
+            _ => Place::Other,
+        }
+    }
+
+    fn element(&mut self, parent: Place) -> Place {
+        self.0 += u64::from(matches!(parent, Place::Entries));
+        Place::Other
+    }
+
+    fn interest(&self, _: Place) -> Interest {
+        Interest::None
+    }
+
+    fn copy(&mut self, _: &[u8]) {}
+    fn text(&mut self, _: Place, _: &[u8], _: bool) {}
+    fn begin(&mut self, _: Place) {}
+    fn end(&mut self, _: Place) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fireguard_traffic::body::full;
+    use http_body_util::BodyExt;
+
+    #[tokio::test]
+    async fn each_entry_must_be_answered() {
+        for (asked, body, fits) in [
+            (2, r#"{"entry":[{"response":{"entry":[1,2]}},{"response":{}}]}"#, true),
+            (2, r#"{"entry":[{"response":{"entry":[1,2]}}]}"#, false),
+            (1, r#"{"type":"transaction-response"}"#, false),
+            (0, r#"{"type":"transaction-response"}"#, true),
+            (2, "", true),
+        ] {
+            let facts = Arc::new(Facts::new("1".to_owned(), http::Method::POST));
+            facts.entries(asked);
+            let answer = crate::transform::transformed(full(body), AllAnswered::new(facts)).await;
+            match answer {
+                Ok(answer) => assert_eq!(answer.collect().await.unwrap().to_bytes(), body),
+                Err(failure) => assert_eq!((failure.status.as_u16(), fits), (502, false), "{body}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Conditions on the version of a resource that HAPI does not keep.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fireguard_fhir::ResourceType;
+use fireguard_fhir::interaction::{
+    BodyKind, Id, IfNoneMatch, Interaction, Preconditions, Prefer, Refusal, Request,
+};
+use fireguard_fhir::outcome::IssueCode;
+use fireguard_fhir::parameters::Parameters;
+use http::{StatusCode, header};
+
+use crate::exchange::{Ready, Upload};
+use crate::failure::Failure;
+use crate::stage::Next;
+
+/// What must be so before a write.
+pub(super) struct Condition {
+    ty: ResourceType,
+    id: Id,
+    expected: Expected,
+}
+
+enum Expected {
+    Version(Id),
+    Absent,
+}
+
+impl Condition {
+    /// What this request demands and HAPI would pass over.
+    ///
+    /// # Errors
+    /// 400: it cannot be kept, because the resource is not named.
+    pub(super) fn of(request: &Request) -> Result<Option<Self>, Refusal> {
+        let conditions = &request.preconditions;
+        let (ty, id) = match &request.interaction {
+            Interaction::Update { ty, id } | Interaction::Delete { ty, id } => (*ty, id.clone()),
+            Interaction::ConditionalDelete { .. } if conditions.if_match.is_some() => {
+                return Err(cannot("If-Match", "a conditional delete"));
+            }
+            Interaction::ConditionalUpdate { .. } if conditions.if_none_match.is_some() => {
+                return Err(cannot("If-None-Match", "a conditional update"));
+            }
+            _ => return Ok(None),
+        };
+        let expected = match (&conditions.if_match, &conditions.if_none_match) {
+            (Some(version), _) => Expected::Version(version.clone()),
+            (None, Some(IfNoneMatch::Any)) => Expected::Absent,
+            (None, _) => return Ok(None),
+        };
+        Ok(Some(Self { ty, id, expected }))
+    }
+
+    /// The resource, for its turn.
+    pub(super) fn resource(&self) -> (&'static str, &str) {
+        (self.ty.as_str(), self.id.as_str())
+    }
+
+    /// Takes a [look](Self::look) at the version, and compares.
+    ///
+    /// # Errors
+    /// 412: it is another one, or there is none. Or it cannot be read.
+    pub(super) async fn hold<N: Next<Ready>>(&self, look: Ready, next: &mut N) -> Result<(), Failure> {
+        let facts = Arc::clone(&look.facts);
+        let attempts = facts.attempts();
+        let answer = next.call(look).await;
+        facts.attempts_were(attempts);
+        let answer = answer?;
+        let found = match answer.status() {
+            StatusCode::NOT_FOUND | StatusCode::GONE => None,
+            StatusCode::OK => {
+                let tag = answer.headers().get(header::ETAG).and_then(|tag| tag.to_str().ok());
+                Some(tag.and_then(Id::from_etag).ok_or_else(|| unread("no ETag"))?)
+            }
+            other => return Err(unread(other.as_str())),
+        };
+        match (&self.expected, found) {
+            (Expected::Absent, None) => Ok(()),
+            (Expected::Version(expected), Some(found)) if *expected == found => Ok(()),
+            (Expected::Absent, Some(_)) => Err(failed("there is such a resource, against If-None-Match: *")),
+            (Expected::Version(_), None) => Err(failed("there is no such resource for If-Match to match")),
+            (Expected::Version(_), Some(_)) => Err(failed("the version in If-Match is not the current one")),
+        }
+    }
+
+    /// The question for the version.
+    pub(super) fn look(&self, ready: &Ready) -> Ready {
+        Ready {
+            id: ready.id.clone(),
+            client: ready.client,
+            route: Arc::clone(&ready.route),
+            base: ready.base.clone(),
+            request: Request {
+                interaction: Interaction::Read { ty: self.ty, id: self.id.clone() },
+                head_only: true,
+                parameters: Parameters::default(),
+                format: ready.request.format,
+                pretty: None,
+                binary_raw: false,
+                body: BodyKind::None,
+                preconditions: Preconditions::default(),
+                prefer: Prefer::default(),
+            },
+            headers: ready.headers.clone(),
+            body: Upload::whole(Bytes::new()),
+            facts: Arc::clone(&ready.facts),
+        }
+    }
+}
+
+/// HAPI would pass over this condition.
+pub(in crate::stages) fn cannot(name: &str, what: &str) -> Refusal {
+    Refusal::new(
+        400,
+        IssueCode::NotSupported,
+        format!("{name} is not kept for {what}: name the resource by its id"),
+    )
+}
+
+fn failed(message: &'static str) -> Failure {
+    Failure::client(StatusCode::PRECONDITION_FAILED, IssueCode::Conflict, message)
+}
+
+fn unread(detail: &str) -> Failure {
+    Failure::upstream("the current version could not be read before the write", detail)
+}
