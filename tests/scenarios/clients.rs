@@ -11,21 +11,46 @@ use crate::common::steps::difference;
 
 #[tokio::test]
 async fn fhirpy() {
-    let world = World::start().await;
-    let Some(python) = installed(install::fhirpy(&progress)) else { return };
-    let script = scripts().join("fhirpy_client.py");
-    same(&world, "fhirpy", |base, mark| {
-        Command::new(&python).arg(&script).args([base, mark]).output().unwrap()
-    });
+    python("fhirpy_client.py", "fhirpy").await;
+}
+
+#[tokio::test]
+async fn fhirclient_for_python() {
+    python("fhirclient_python.py", "fhirclientpy").await;
 }
 
 #[tokio::test]
 async fn fhir_kit_client() {
+    node("fhir_kit_client.mjs", "fhirkit", "fhir-kit-client/dist/index.js").await;
+}
+
+#[tokio::test]
+async fn fhirclient_for_node() {
+    node("fhirclient_node.mjs", "fhirclientjs", "fhirclient/lib/entry/node.js").await;
+}
+
+#[tokio::test]
+async fn hapi_client() {
     let world = World::start().await;
-    let Some(home) = installed(install::fhir_kit_client(&progress)) else { return };
-    let library = format!("file://{}/node_modules/fhir-kit-client/dist/index.js", home.display());
-    let script = scripts().join("fhir_kit_client.mjs");
-    same(&world, "fhirkit", |base, mark| {
+    let Some(client) = installed(install::java_client(&progress)) else { return };
+    let program = scripts().join("java/HapiClient.java");
+    same(&world, "hapiclient", |base, mark| client.command(&program).args([base, mark]).output().unwrap());
+}
+
+async fn python(script: &str, name: &str) {
+    let world = World::start().await;
+    let Some(python) = installed(install::python_clients(&progress)) else { return };
+    let script = scripts().join(script);
+    same(&world, name, |base, mark| Command::new(&python).arg(&script).args([base, mark]).output().unwrap());
+}
+
+/// `library` is the module within the package.
+async fn node(script: &str, name: &str, library: &str) {
+    let world = World::start().await;
+    let Some(modules) = installed(install::node_clients(&progress)) else { return };
+    let library = format!("file://{}", modules.join(library).display());
+    let script = scripts().join(script);
+    same(&world, name, |base, mark| {
         Command::new("node").arg(&script).args([base, mark, &library]).output().unwrap()
     });
 }

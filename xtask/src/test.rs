@@ -21,8 +21,9 @@ use summary::Summary;
 pub(crate) fn run(filter: Option<&str>) -> Result<(), Error> {
     let progress = Progress::begin();
     let step = |step: &str| progress.step(step);
-    install::fhirpy(&step)?;
-    install::fhir_kit_client(&step)?;
+    install::python_clients(&step)?;
+    install::node_clients(&step)?;
+    install::java_client(&step)?;
     install::postgres(&step)?;
     Package::ensure(&|step| progress.step(&format!("HAPI: {step}")))?;
     plugins::build(&progress)?;

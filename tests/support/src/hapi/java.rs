@@ -10,15 +10,15 @@ const MAVEN: (u32, u32) = (3, 6);
 
 /// A Java that is new enough.
 #[derive(Debug)]
-pub(super) struct Java {
+pub(crate) struct Java {
     /// The command.
-    pub(super) program: PathBuf,
+    pub(crate) program: PathBuf,
     /// All that `java -version` says: archives fit one build of the JVM only.
-    pub(super) version: String,
+    pub(crate) version: String,
 }
 
 /// The Java of `JAVA_HOME`, otherwise of the search path.
-pub(super) fn find_java() -> Result<Java, Error> {
+pub(crate) fn find_java() -> Result<Java, Error> {
     let program = match std::env::var_os("JAVA_HOME") {
         Some(home) if !home.is_empty() => PathBuf::from(home).join("bin/java"),
         _ => PathBuf::from("java"),

@@ -23,6 +23,7 @@ mod postgres;
 mod server;
 
 pub use error::Error;
+pub(crate) use java::find_java;
 pub use options::Options;
 pub use package::Package;
 pub use postgres::{DetachedPostgres, Postgres};

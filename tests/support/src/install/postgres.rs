@@ -7,10 +7,8 @@ use std::process::Command;
 use lzma_rust2::XzReader;
 use tar::Archive;
 
-use super::{Error, io_error, once, run};
+use super::{Error, MAVEN, io_error, once, run};
 use crate::repository;
-
-const MAVEN: &str = "Maven 3.6 or newer with a JDK";
 
 /// The folder whose `bin` holds `initdb` and `postgres`.
 ///
