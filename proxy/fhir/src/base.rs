@@ -45,19 +45,31 @@ impl Base {
     /// Says which part is wrong.
     pub fn parse(text: &str) -> Result<Self, BaseError> {
         let parts = Parts::of(text)?;
-        let path = parts.rest.strip_suffix('/').unwrap_or(parts.rest);
-        let mut segments = Vec::new();
+        let base = Self {
+            scheme: parts.scheme,
+            host: parts.host.to_ascii_lowercase(),
+            port: parts.port,
+            segments: Vec::new(),
+        };
+        base.join(parts.rest.strip_suffix('/').unwrap_or(parts.rest))
+    }
+
+    /// The base at this path below this one: empty, or `/` and segments.
+    ///
+    /// # Errors
+    /// The path is not plain segments.
+    pub fn join(mut self, path: &str) -> Result<Self, BaseError> {
+        if !path.is_empty() && !path.starts_with('/') {
+            return Err(BaseError::Path);
+        }
         for segment in path.split('/').skip(1) {
             let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
             if segment.is_empty() || segment == "." || segment == ".." || !segment.bytes().all(plain) {
                 return Err(BaseError::Path);
             }
-            segments.push(segment.to_owned());
+            self.segments.push(segment.to_owned());
         }
-        if !path.is_empty() && !path.starts_with('/') {
-            return Err(BaseError::Path);
-        }
-        Ok(Self { scheme: parts.scheme, host: parts.host.to_ascii_lowercase(), port: parts.port, segments })
+        Ok(self)
     }
 
     /// What follows this base in `url`: empty, or a text that starts with `/`, `?` or `#`. `None` when the URL
@@ -103,6 +115,11 @@ impl Base {
         } else {
             format!("{}:{}", self.host, self.port)
         }
+    }
+
+    /// Whether it has a path.
+    pub fn has_path(&self) -> bool {
+        !self.segments.is_empty()
     }
 
     /// The path: empty, or `/` and segments, without a slash at its end.

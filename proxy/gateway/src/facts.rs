@@ -1,14 +1,14 @@
 //! What is known of an exchange. It is written down once, when the last stage has let go of it: a write whose
 //! client has left is noted when the server has answered, not before.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use fireguard_traffic::rate::EntryCharge;
-use metrics::{counter, histogram};
 
 use crate::failure::Failure;
+use crate::meters::{self, Labels};
 
 /// Facts that stages note as they learn them. Nothing of a resource, a search value or a token is among them.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub struct Facts {
     method: http::Method,
     since: Instant,
     /// The route's name.
-    pub route: OnceLock<String>,
+    pub route: OnceLock<Arc<str>>,
     /// The FHIR interaction's code.
     pub interaction: OnceLock<&'static str>,
     /// The resource type asked for.
@@ -127,7 +127,7 @@ impl Facts {
 
 impl Drop for Facts {
     fn drop(&mut self) {
-        let route = self.route.get().map_or("none", String::as_str);
+        let route = self.route.take().unwrap_or_else(|| "none".into());
         let interaction = self.interaction.get().copied().unwrap_or("none");
         let end = match *self.end.get_mut() {
             e if e == End::Complete as u8 => "complete",
@@ -137,18 +137,13 @@ impl Drop for Facts {
         let (source, detail) = self.failure.get().map_or(("none", None), |(s, d)| (*s, Some(d.as_str())));
         let (status, bytes) = (*self.status.get_mut(), *self.bytes.get_mut());
         let seconds = self.since.elapsed().as_secs_f64();
-        let label = route.to_owned();
-        counter!("fireguard_requests_total", "route" => label.clone(), "interaction" => interaction,
-            "status" => status.to_string(), "source" => source, "end" => end)
-        .increment(1);
-        histogram!("fireguard_request_seconds", "route" => label.clone(), "interaction" => interaction)
-            .record(seconds);
-        counter!("fireguard_answer_bytes_total", "route" => label).increment(bytes);
+        let labels = Labels { route: Arc::clone(&route), interaction, status, source, end };
+        meters::count(labels, seconds, bytes);
         tracing::info!(
             target: "fireguard::access",
             request_id = self.id,
             method = %self.method,
-            route,
+            route = &*route,
             interaction,
             resource_type = self.resource_type.get().copied().unwrap_or("none"),
             status,

@@ -12,6 +12,7 @@ pub mod facts;
 pub mod failure;
 mod fhir_server;
 pub mod logging;
+pub mod meters;
 pub mod pages;
 pub mod pipeline;
 pub mod plugins;

@@ -35,7 +35,7 @@ pub struct Shared {
 /// A way in.
 pub struct Route {
     /// Its name.
-    pub name: String,
+    pub name: Arc<str>,
     /// The path of its FHIR base, or empty.
     pub prefix: String,
     /// The FHIR server's name in the configuration.
@@ -114,7 +114,7 @@ impl Shared {
             }))
         };
         let limits = |route: &config::Route| {
-            let known = before.iter().find(|known| known.name == route.name && known.quotas == route.rate);
+            let known = before.iter().find(|known| *known.name == *route.name && known.quotas == route.rate);
             match known {
                 Some(known) => known.rate.clone(),
                 None => route.rate.as_ref().map(|quotas| Arc::new(RateLimits::new(&clients, quotas))),
@@ -125,7 +125,7 @@ impl Shared {
             let plugins = route.plugins.iter().filter_map(|index| plugins.get(*index).cloned()).collect();
             Arc::new(Route {
                 pages: Arc::new(ring.bind(&route.name, &route.upstream.to_string())),
-                name: route.name,
+                name: route.name.into(),
                 prefix: route.prefix,
                 server,
                 upstream_name: route.upstream_name,

@@ -26,22 +26,23 @@ impl Route {
 
     /// The base URL the client uses: as configured, or by its own `Host`.
     fn base(&self, entered: &Entered, prefix: &str) -> Result<Base, Failure> {
-        let text = match &self.shared.server.public_url {
-            Some(public) => format!("{public}{prefix}"),
+        let origin = match &self.shared.server.public_url {
+            Some(public) => public.clone(),
             None => {
                 let host = match &entered.origin.host {
                     Some(host) => host.as_str(),
                     None => authority(&entered.parts)?,
                 };
                 let origin = format!("{}://{host}", entered.origin.scheme.as_deref().unwrap_or("http"));
+                let origin = Base::parse(&origin).map_err(|_| bad_host())?;
                 // The client names a host, not a path below it.
-                if !Base::parse(&origin).is_ok_and(|base| base.path().is_empty()) || host.ends_with('/') {
+                if origin.has_path() || host.ends_with('/') {
                     return Err(bad_host());
                 }
-                format!("{origin}{prefix}")
+                origin
             }
         };
-        Base::parse(&text).map_err(|_| bad_host())
+        origin.join(prefix).map_err(|_| bad_host())
     }
 }
 

@@ -27,7 +27,7 @@ impl Chain {
     pub(super) fn new(ready: &Ready) -> Self {
         let exchange = Exchange {
             id: ready.id.clone(),
-            route: ready.route.name.clone(),
+            route: ready.route.name.to_string(),
             interaction: ready.request.interaction.code().to_owned(),
             extras: Vec::new(),
         };
