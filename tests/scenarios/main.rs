@@ -20,6 +20,7 @@ mod connections;
 mod disconnects;
 mod formats;
 mod operations;
+mod outages;
 mod paging;
 mod reads;
 mod research;
