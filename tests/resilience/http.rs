@@ -36,6 +36,10 @@ impl Ask {
         Self { head, headers: Vec::new(), body: Vec::new(), chunked: false }
     }
 
+    pub(crate) fn method(&self) -> &str {
+        self.head.split(' ').next().unwrap_or_default()
+    }
+
     pub(crate) fn get(target: &str) -> Self {
         Self::new("GET", target)
     }

@@ -7,6 +7,7 @@ mod answers;
 mod batches;
 mod bodies;
 mod browsers;
+mod encodings;
 mod entries;
 mod errors;
 mod framing;

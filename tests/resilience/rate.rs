@@ -1,6 +1,6 @@
 //! One client's limit on one route, by what it asks for.
 
-use crate::http::Ask;
+use crate::http::{Ask, Reply};
 use crate::rig::{Change, Rig, WELL};
 use fireguard_test_support::standin::Answer;
 
@@ -24,7 +24,7 @@ fn from(client: &str) -> Ask {
 }
 
 /// Asks until it is refused; the machine would have to take a second for each request to never get there.
-async fn exhaust(rig: &Rig, client: &str) -> crate::http::Reply {
+async fn exhaust(rig: &Rig, client: &str) -> Reply {
     for _ in 0..100 {
         let reply = rig.send(from(client)).await;
         if reply.status != 200 {
@@ -95,19 +95,19 @@ async fn slow(limits: &str, rate: &str) -> Rig {
     let server = "trusted_peers = [\"127.0.0.0/8\"]".to_owned();
     let rig = Rig::with(Change { server, limits: limits.to_owned(), tables, ..Change::default() }).await;
     rig.standin.always("*", "/fhir/*", Answer::json(200, WELL));
-    rig.standin.always(
-        "*",
-        "/fhir",
-        Answer::json(200, r#"{"resourceType":"Bundle","type":"batch-response"}"#),
-    );
     rig
 }
 
-fn batch(entries: usize) -> Ask {
-    let entry = r#"{"request":{"method":"GET","url":"Patient/1"}}"#;
-    let body =
-        format!(r#"{{"resourceType":"Bundle","type":"batch","entry":[{}]}}"#, vec![entry; entries].join(","));
-    Ask::json("POST", "/limited", body)
+/// A batch of so many entries, all of which the server answers.
+async fn send_batch(rig: &Rig, entries: usize) -> Reply {
+    let bundle = |kind: &str, entry: &str| {
+        let entries = vec![entry; entries].join(",");
+        format!(r#"{{"resourceType":"Bundle","type":"{kind}","entry":[{entries}]}}"#)
+    };
+    let answer = bundle("batch-response", r#"{"response":{"status":"200"}}"#);
+    rig.standin.always("POST", "/fhir/", Answer::json(200, answer));
+    let asked = bundle("batch", r#"{"request":{"method":"GET","url":"Patient/1"}}"#);
+    rig.send(Ask::json("POST", "/limited", asked)).await
 }
 
 #[tokio::test]
@@ -139,7 +139,7 @@ async fn classes_have_limits_of_their_own_or_share_one() {
 #[tokio::test]
 async fn answers_say_what_is_left() {
     let rig = slow("", "per_second = 0.01\nburst = 3\nsearch = { burst = 1 }").await;
-    let told = |reply: &crate::http::Reply| {
+    let told = |reply: &Reply| {
         (reply.header("ratelimit-policy").map(str::to_owned), reply.header("ratelimit").map(str::to_owned))
     };
     let is = |policy: &str, limit: &str| (Some(policy.to_owned()), Some(limit.to_owned()));
@@ -164,9 +164,9 @@ async fn answers_say_what_is_left() {
 #[tokio::test]
 async fn a_batch_counts_by_its_entries() {
     let rig = slow("", "per_second = 0.1\nburst = 5").await;
-    let one = rig.send(batch(1)).await;
+    let one = send_batch(&rig, 1).await;
     assert_eq!((one.status, one.header("ratelimit")), (200, Some("\"all\";r=4;t=10")), "{one:?}");
-    let many = rig.send(batch(50)).await;
+    let many = send_batch(&rig, 50).await;
     assert_eq!(many.status, 200, "{many:?}");
     assert!(many.header("ratelimit").unwrap().starts_with("\"all\";r=0;"), "{many:?}");
     let reply = rig.send(Ask::get(TARGET)).await;
@@ -175,8 +175,8 @@ async fn a_batch_counts_by_its_entries() {
     assert!(reply.status == 429 && (400..=470).contains(&wait), "{wait}");
 
     let rig = slow("", "per_second = 0.1\nburst = 5\nbatch = {}").await;
-    assert_eq!(rig.send(batch(50)).await.status, 200);
-    assert_eq!(rig.send(batch(1)).await.status, 429);
+    assert_eq!(send_batch(&rig, 50).await.status, 200);
+    assert_eq!(send_batch(&rig, 1).await.status, 429);
     assert_eq!(rig.send(Ask::get(TARGET)).await.status, 200, "reads are counted for themselves");
 }
 

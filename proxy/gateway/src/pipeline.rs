@@ -19,8 +19,8 @@ use crate::failure::Failure;
 use crate::server::Peer;
 use crate::stage::layer;
 use crate::stages::{
-    batch, body, breaker, concurrency, cors, enter, forward, gate, hapi, observe, own_writes, plugins, rate,
-    rescue, retry, rewrite, route, vet,
+    batch, body, breaker, compress, concurrency, cors, enter, forward, gate, hapi, observe, own_writes,
+    plugins, rate, rescue, retry, rewrite, route, vet,
 };
 use crate::state::Shared;
 
@@ -41,6 +41,8 @@ pub fn build(shared: &Arc<Shared>, connections: HashMap<String, Connections>) ->
         .layer(layer(cors::Cors::new(shared)))
         // Finds the route and parses the interaction, once. What is unknown is refused here.
         .layer(layer(route::Route::new(shared)))
+        // Compresses answers where the route says so; errors are too short to gain by it.
+        .layer(layer(compress::Compress))
         // Limits one client on one route by what it asks for, before any work is done for it.
         .layer(layer(rate::Rate::new(shared)))
         // Gate 1: does the route let this interaction through?

@@ -54,6 +54,8 @@ pub struct Route {
     pub rate: Option<Arc<RateLimits>>,
     /// The same as it is written.
     quotas: Option<Quotas>,
+    /// Compress answers for clients that take them so.
+    pub compression: bool,
     /// The origins whose pages may read its answers.
     pub cors: Option<Cors>,
     /// How links to pages are sealed for its callers.
@@ -135,6 +137,7 @@ impl Shared {
                 surface: route.surface,
                 rate,
                 quotas: route.rate,
+                compression: route.compression,
                 cors: route.cors.map(Cors::new),
                 plugins,
             })

@@ -152,6 +152,10 @@ pub struct Route {
     /// How often one client may ask.
     #[schemars(with = "Option<Rate>")]
     pub rate: Option<Spanned<Rate>>,
+    /// Compress answers for clients that take them so. Leave it off where a balancer does, or where strangers choose
+    /// what is searched for and can see how long answers are.
+    #[serde(default)]
+    pub compression: bool,
     /// Pages of other origins in browsers; none may read its answers unless listed.
     pub cors: Option<Cors>,
     /// Where HAPI does otherwise than FHIR says, and this route puts it right.

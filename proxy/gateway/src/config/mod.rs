@@ -6,8 +6,8 @@ pub mod hapi;
 mod rate;
 mod report;
 mod resolve;
-mod upstream;
 pub mod units;
+mod upstream;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -99,6 +99,8 @@ pub struct Route {
     pub plugins: Vec<usize>,
     /// How often one client may ask.
     pub rate: Option<Quotas>,
+    /// Compress answers for clients that take them so.
+    pub compression: bool,
     /// The origins whose pages may read its answers, as browsers write them.
     pub cors: Option<Vec<HeaderValue>>,
 }

@@ -156,7 +156,8 @@ impl Resolver<'_> {
         let written = known.and_then(|upstream| upstream.concurrency.as_ref());
         let concurrency = written.map(|written| *written.get_ref()).unwrap_or_default();
         let span = written.map(Spanned::span).unwrap_or_default();
-        let bounds = concurrency.bounds().map_err(|message| self.problems.push(Problem::at(span, message))).ok();
+        let bounds =
+            concurrency.bounds().map_err(|message| self.problems.push(Problem::at(span, message))).ok();
         let mut plugins = Vec::new();
         for plugin in &route.plugins {
             match plugin_names.iter().position(|known| known == plugin.get_ref()) {
@@ -205,6 +206,7 @@ impl Resolver<'_> {
             plugins,
             rate,
             cors,
+            compression: route.compression,
         })
     }
 

@@ -3,6 +3,7 @@
 pub mod batch;
 pub mod body;
 pub mod breaker;
+pub mod compress;
 pub mod concurrency;
 pub mod cors;
 pub mod enter;
