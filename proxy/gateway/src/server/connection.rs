@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use super::lent::Lent;
-use super::live::{Live, Settings};
+use super::live::Live;
 use super::patience::Patient;
 use super::refused::Step;
 use super::{Peer, proxy_protocol};
@@ -42,9 +43,16 @@ pub(super) async fn serve(
         }
     }
     match &settings.tls {
-        None => http(stream, peer, &settings, (live, core), lent, stop).await,
+        None => http(stream, peer, &settings.builder, (live, core), lent, stop).await,
         Some(acceptor) => match acceptor.accept(stream).await {
-            Ok(stream) => http(stream, peer, &settings, (live, core), lent, stop).await,
+            Ok(stream) => {
+                // What was agreed on is spoken, and nothing else (RFC 9113 §3.2).
+                let builder = match stream.get_ref().1.alpn_protocol() {
+                    Some(b"h2") => settings.builder.clone().http2_only(),
+                    _ => settings.builder.clone().http1_only(),
+                };
+                http(stream, peer, &builder, (live, core), lent, stop).await;
+            }
             Err(error) => settings.refused.note(Step::Tls, peer.address, &error),
         },
     }
@@ -53,7 +61,7 @@ pub(super) async fn serve(
 async fn http<S>(
     stream: S,
     peer: Peer,
-    settings: &Settings,
+    builder: &Builder<TokioExecutor>,
     (live, core): (Arc<Live>, usize),
     lent: Arc<Lent>,
     mut stop: watch::Receiver<bool>,
@@ -66,7 +74,7 @@ async fn http<S>(
         let answer = live.pipeline(core).answer(peer, request);
         async move { answer.await.map(|answer| running.answer(answer)) }
     });
-    let mut connection = pin!(settings.builder.serve_connection(TokioIo::new(stream), service));
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let mut ending = false;
     let ended = loop {
         tokio::select! {
