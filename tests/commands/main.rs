@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
 mod running;
+mod service;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -19,6 +19,7 @@ mod limits;
 mod load;
 mod plugins;
 mod rate;
+mod reload;
 mod repeats;
 mod rig;
 mod silence;

@@ -54,7 +54,7 @@ fn guest() -> &'static Path {
 }
 
 /// A plugin and a route of the same name.
-fn route(name: &str, act: &str, more: &str) -> String {
+pub(crate) fn route(name: &str, act: &str, more: &str) -> String {
     let component = guest().display();
     format!(
         "[routes.{name}]\npath = \"/{name}\"\nupstream = \"hapi\"\nread_only = true\nplugins = [\"{name}\"]\n\

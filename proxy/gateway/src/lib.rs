@@ -18,6 +18,7 @@ pub mod pipeline;
 pub mod plugins;
 pub mod reload;
 pub mod server;
+pub mod service;
 pub mod stage;
 pub mod stages;
 pub mod state;

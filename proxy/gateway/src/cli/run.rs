@@ -14,7 +14,7 @@ use crate::reload::{ASKING, Parts, Reloader, Served, aside};
 use crate::server::{Live, NoSuccessor, Server, Sockets, Succession, Successor};
 use crate::state::Shared;
 use crate::upstreams::{Unknown, require_r4};
-use crate::{admin, logging};
+use crate::{admin, logging, service};
 
 /// Serves until a signal says to stop, then lets running requests end.
 pub(super) fn run(path: &Path) -> Result<(), Failed> {
@@ -25,6 +25,8 @@ pub(super) fn run(path: &Path) -> Result<(), Failed> {
     let succession = Succession::new().map_err(|error| report(&error))?;
     let served = Served::new(text, &config);
     let runtime = runtime()?;
+    // Before anything takes long: by default most of them would end the process.
+    let signals = runtime.block_on(async { Signals::new() })?;
     let server = &config.server;
     let mut sockets =
         Sockets::take_or_open(server.listen, server.workers, config.admin).map_err(|e| report(&e))?;
@@ -36,7 +38,6 @@ pub(super) fn run(path: &Path) -> Result<(), Failed> {
     let live = Arc::new(Live::new(Arc::clone(&shared)).map_err(|error| report(&error))?);
     let (stopping, stop) = watch::channel(false);
     let (handed_on, succeeded) = watch::channel(false);
-    let signals = runtime.block_on(async { Signals::new() })?;
     let unknown = Unknown::before_asking(&shared);
     if sockets.succeed() {
         // While it still goes on: so that readiness does not flicker, and a wrong server stops nothing.
@@ -51,14 +52,21 @@ pub(super) fn run(path: &Path) -> Result<(), Failed> {
     let admin = sockets.admin.local_addr().map_err(|error| report(&error))?;
     tracing::info!(listen = %server.address(), %admin, "serving");
     sockets.serving();
+    service::ready();
+    let pulse = server.pulse();
+    runtime.spawn(service::watch(move || pulse.felt()));
     let ended = runtime.block_on(async {
         let mut running = Running { signals, sockets, succession, reloader };
         let ended = running.until_stopped(shared, unknown).await;
         let Running { mut signals, sockets, .. } = running;
         // Before the cores stop: what connects from now on is the successor's, or refused.
         drop(sockets);
-        if let Ok(Ending::Succeeded) = ended {
-            handed_on.send_replace(true);
+        match ended {
+            Ok(Ending::Succeeded(pid)) => {
+                service::succeeded_by(pid);
+                handed_on.send_replace(true);
+            }
+            _ => service::stopping(),
         }
         tracing::info!("stopping: running requests may end");
         stopping.send_replace(true);
@@ -85,8 +93,8 @@ struct Running {
 enum Ending {
     /// By a signal.
     Stopped,
-    /// Another process serves.
-    Succeeded,
+    /// The process of this id serves.
+    Succeeded(u32),
 }
 
 impl Running {
@@ -127,7 +135,7 @@ impl Running {
         match self.succession.start(&self.sockets, self.signals.stop()).await {
             Ok(Successor { pid }) => {
                 tracing::info!(pid, "the successor serves");
-                Some(Ending::Succeeded)
+                Some(Ending::Succeeded(pid))
             }
             Err(NoSuccessor::NoNeed) => Some(Ending::Stopped),
             Err(error) => {

@@ -22,6 +22,7 @@ use crate::config::{Config, Report};
 use crate::logging::{Level, with_causes};
 use crate::plugins::LoadFailure;
 use crate::server::{Live, TlsError};
+use crate::service;
 use crate::upstreams::{self, Unknown, WrongVersion};
 
 /// How long servers may take to say their version before others go on; after that they are asked while serving.
@@ -118,7 +119,9 @@ impl Reloader {
         let this = Arc::clone(&self.0);
         let load = async move || {
             let begin = Instant::now();
+            service::reloading();
             let loaded = this.load().await;
+            service::ready();
             note(&loaded, begin.elapsed());
             loaded
         };

@@ -5,6 +5,7 @@ mod lent;
 mod live;
 mod patience;
 mod proxy_protocol;
+mod pulse;
 mod refused;
 mod sockets;
 mod successor;
@@ -20,7 +21,9 @@ use futures_util::future::join_all;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
+use self::pulse::Beat;
 pub use live::Live;
+pub use pulse::Pulse;
 pub use sockets::{SocketError, Sockets, open};
 pub use successor::{NoSuccessor, Succession, Successor};
 pub use tls::{TlsError, check as check_tls};
@@ -38,6 +41,7 @@ pub struct Peer {
 pub struct Server {
     address: SocketAddr,
     cores: Vec<JoinHandle<()>>,
+    pulse: Pulse,
 }
 
 /// Why serving cannot start.
@@ -69,18 +73,23 @@ impl Server {
             let core = index % shares.len();
             shares[core].push(sockets[index % sockets.len()].try_clone()?);
         }
-        let mut cores = Vec::new();
+        let (mut cores, mut pulse) = (Vec::new(), Pulse::default());
         for (core, listeners) in shares.into_iter().enumerate() {
-            let (live, stop) = (Arc::clone(live), stop.clone());
+            let (live, stop, beat) = (Arc::clone(live), stop.clone(), pulse.beat());
             let thread = std::thread::Builder::new().name(format!("core-{core}"));
-            cores.push(thread.spawn(move || run_core(core, listeners, &live, &stop))?);
+            cores.push(thread.spawn(move || run_core(core, listeners, &live, &stop, &beat))?);
         }
-        Ok(Self { address, cores })
+        Ok(Self { address, cores, pulse })
     }
 
     /// Where clients connect.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Whether the cores go on.
+    pub fn pulse(&self) -> Pulse {
+        self.pulse.clone()
     }
 
     /// Waits until every core has drained.
@@ -93,19 +102,31 @@ impl Server {
     }
 }
 
-fn run_core(core: usize, listeners: Vec<TcpListener>, live: &Arc<Live>, stop: &watch::Receiver<bool>) {
+fn run_core(
+    core: usize,
+    listeners: Vec<TcpListener>,
+    live: &Arc<Live>,
+    stop: &watch::Receiver<bool>,
+    beat: &Beat,
+) {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return tracing::error!(%error, "cannot start a runtime"),
     };
     let connections = TaskTracker::new();
-    runtime.block_on(async {
+    let serve = async {
         let accepting =
             listeners.into_iter().map(|listener| accept(core, listener, live, stop.clone(), &connections));
         join_all(accepting).await;
         connections.close();
         if tokio::time::timeout(live.settings().drain, connections.wait()).await.is_err() {
             tracing::warn!("requests were still running at the end of the drain time");
+        }
+    };
+    runtime.block_on(async {
+        tokio::select! {
+            () = serve => {}
+            () = beat.go_on() => {}
         }
     });
 }

@@ -80,8 +80,9 @@ impl Succession {
             .args(env::args_os().skip(1))
             .env("LISTEN_FDS", passed.len().to_string())
             .env("LISTEN_FDNAMES", names.join(":"))
-            // Which it will be is not known before.
-            .env_remove("LISTEN_PID");
+            // Which it will be is not known before; without them it is whoever reads them.
+            .env_remove("LISTEN_PID")
+            .env_remove("WATCHDOG_PID");
         let mappings = (FIRST..).zip(passed).map(|(child_fd, parent_fd)| FdMapping { parent_fd, child_fd });
         command.fd_mappings(mappings.collect()).map_err(io::Error::other)?;
         let mut child = Command::from(command).spawn()?;
