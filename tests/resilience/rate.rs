@@ -90,7 +90,8 @@ async fn refused_requests_do_not_reach_the_server() {
 /// A Fireguard whose limits give nothing back while a test runs.
 async fn slow(limits: &str, rate: &str) -> Rig {
     let tables = format!(
-        "[routes.limited]\npath = \"/limited\"\nupstream = \"hapi\"\n[routes.limited.rate]\n{rate}\n"
+        "[routes.limited]\npath = \"/limited\"\nupstream = \"hapi\"\n\
+         hapi = {{ check_transactions = false }}\n[routes.limited.rate]\n{rate}\n"
     );
     let server = "trusted_peers = [\"127.0.0.0/8\"]".to_owned();
     let rig = Rig::with(Change { server, limits: limits.to_owned(), tables, ..Change::default() }).await;

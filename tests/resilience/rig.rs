@@ -82,6 +82,9 @@ impl Rig {
 /// A resource.
 pub(crate) const WELL: &str = r#"{"resourceType":"Patient","id":"well"}"#;
 
+/// The stand-in is no HAPI: it is asked what a test asks, and may answer a Bundle with nothing.
+const AS_IT_IS: &str = "hapi = { check_versions = false, check_transactions = false }";
+
 /// A Fireguard before a server at this base.
 pub(crate) async fn before(upstream: &str, change: &Change) -> Gateway {
     let Change { server, limits, upstream: lines, tables } = change;
@@ -93,7 +96,7 @@ pub(crate) async fn before(upstream: &str, change: &Change) -> Gateway {
          [log]\nlevel = \"debug\"\n\
          [limits]\n{limits}\n\
          [upstreams.hapi]\nurl = \"{upstream}\"\n{lines}\n{patient}\n\
-         [routes.fhir]\npath = \"/fhir\"\nupstream = \"hapi\"\n{tables}"
+         [routes.fhir]\npath = \"/fhir\"\nupstream = \"hapi\"\n{AS_IT_IS}\n{tables}"
     );
     tokio::task::spawn_blocking(move || Gateway::start(&config).unwrap()).await.unwrap()
 }

@@ -33,11 +33,11 @@ async fn silence_before_the_head_is_a_504() {
 async fn silence_in_the_body_aborts() {
     let rig = Rig::limited("body_idle = \"300ms\"").await;
     let hour = Duration::from_secs(3600);
-    for answer in [Answer::json(200, BODY).drip(20, hour), Answer::json(200, BODY).chunked().drip(20, hour)] {
+    for answer in [Answer::json(200, BODY).drip(30, hour), Answer::json(200, BODY).chunked().drip(30, hour)] {
         rig.standin.next("GET", TARGET, [answer]);
         let reply = rig.get(TARGET).await;
         assert_eq!((reply.status, reply.whole), (200, false));
-        assert_eq!(reply.body, &BODY.as_bytes()[..20]);
+        assert_eq!(reply.body, &BODY.as_bytes()[..30]);
     }
     rig.assert_serving().await;
 }

@@ -46,7 +46,7 @@ async fn transactions() {
                 ),
                 Step::post("", &bundle("transaction", vec![once])),
                 Step::get("/Observation?patient.identifier=urn:fireguard:mrn%7C{me}-new&_sort=_lastUpdated"),
-                Step::post("", &bundle("transaction", vec![stale])).gives(409),
+                Step::post("", &bundle("transaction", vec![stale])).gives(409).put_right(412),
                 Step::post(
                     "",
                     &bundle(

@@ -27,5 +27,6 @@ mod research;
 mod searches;
 mod streaming;
 mod transport;
+mod traps;
 mod urls;
 mod writes;

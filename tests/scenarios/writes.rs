@@ -75,7 +75,10 @@ async fn patches() {
                 Step::get(at),
                 Step::json_patch(at, &test).gives(400),
                 Step::json_patch(at, &json!([{"op": "remove", "path": "/nothing"}])).gives(400),
-                Step::json_patch(at, &replace("1961-01-01")).with("If-Match", "W/\"1\"").gives(409),
+                Step::json_patch(at, &replace("1961-01-01"))
+                    .with("If-Match", "W/\"1\"")
+                    .gives(409)
+                    .put_right(412),
                 Step::json_patch(at, &replace("1962-01-01")).with("If-Match", "W/\"3\""),
                 Step::json_patch("/Patient?identifier=urn:fireguard:mrn%7C{me}-a", &replace("1963-01-01")),
                 Step::json_patch("/Patient?identifier=urn:fireguard:mrn%7C{me}-no", &replace("1963-01-01"))
@@ -99,7 +102,10 @@ async fn a_version_that_is_not_the_current_one() {
                 Step::put(at, &patient("{me}-a", "Two"))
                     .with("If-Match", "{first}")
                     .keeps_header("second", "etag"),
-                Step::put(at, &patient("{me}-a", "Three")).with("If-Match", "{first}").gives(409),
+                Step::put(at, &patient("{me}-a", "Three"))
+                    .with("If-Match", "{first}")
+                    .gives(409)
+                    .put_right(412),
                 Step::put(at, &patient("{me}-a", "Three")).with("If-Match", "{second}"),
                 Step::get(at),
             ],

@@ -76,7 +76,11 @@ impl Begun {
             let frame = match body.frame().await {
                 Some(Ok(frame)) => frame,
                 Some(Err(error)) => return Err(error),
-                None => break,
+                None => {
+                    // It may not be asked again.
+                    body = empty();
+                    break;
+                }
             };
             let Ok(data) = frame.into_data() else { continue };
             // Mostly one piece is all, and it is not copied.
@@ -156,6 +160,12 @@ mod tests {
             }
             StreamBody::new(stream::iter(frames)).boxed_unsync()
         };
+        // One that panics if it is asked again after its end.
+        let once = stream::unfold(0, |n| async move {
+            (n == 0).then(|| (Ok::<_, BodyError>(Frame::data(Bytes::from("abcdef"))), 1))
+        });
+        let begun = Begun::read(StreamBody::new(once).boxed_unsync(), 100).await.unwrap();
+        assert_eq!(begun.into_body().collect().await.unwrap().to_bytes(), "abcdef");
         for at_least in [0, 1, 2, 3, 5, 6, 100] {
             let begun = Begun::read(streamed(false), at_least).await.unwrap();
             assert!(begun.bytes.len() >= at_least.min(6), "{at_least}");

@@ -24,6 +24,8 @@ pub(super) struct Condition {
 
 enum Expected {
     Version(Id),
+    /// A version that HAPI itself compares, if there is any.
+    Present(Id),
     Absent,
 }
 
@@ -44,7 +46,9 @@ impl Condition {
             }
             _ => return Ok(None),
         };
+        let update = matches!(request.interaction, Interaction::Update { .. });
         let expected = match (&conditions.if_match, &conditions.if_none_match) {
+            (Some(version), _) if update => Expected::Present(version.clone()),
             (Some(version), _) => Expected::Version(version.clone()),
             (None, Some(IfNoneMatch::Any)) => Expected::Absent,
             (None, _) => return Ok(None),
@@ -71,16 +75,25 @@ impl Condition {
             StatusCode::NOT_FOUND | StatusCode::GONE => None,
             StatusCode::OK => {
                 let tag = answer.headers().get(header::ETAG).and_then(|tag| tag.to_str().ok());
-                Some(tag.and_then(Id::from_etag).ok_or_else(|| unread("no ETag"))?)
+                Some(tag.and_then(Id::from_etag))
             }
             other => return Err(unread(other.as_str())),
         };
         match (&self.expected, found) {
-            (Expected::Absent, None) => Ok(()),
-            (Expected::Version(expected), Some(found)) if *expected == found => Ok(()),
+            (Expected::Absent, None) | (Expected::Present(_), Some(None)) => Ok(()),
+            (Expected::Version(_), Some(None)) => Err(unread("no ETag")),
+            (Expected::Version(expected) | Expected::Present(expected), Some(Some(found)))
+                if *expected == found =>
+            {
+                Ok(())
+            }
             (Expected::Absent, Some(_)) => Err(failed("there is such a resource, against If-None-Match: *")),
-            (Expected::Version(_), None) => Err(failed("there is no such resource for If-Match to match")),
-            (Expected::Version(_), Some(_)) => Err(failed("the version in If-Match is not the current one")),
+            (Expected::Version(_) | Expected::Present(_), None) => {
+                Err(failed("there is no such resource for If-Match to match"))
+            }
+            (Expected::Version(_) | Expected::Present(_), Some(_)) => {
+                Err(failed("the version in If-Match is not the current one"))
+            }
         }
     }
 
