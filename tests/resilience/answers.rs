@@ -97,13 +97,13 @@ async fn an_answer_that_ends_before_its_first_byte_is_a_502() {
         ("length, reset", Answer::json(200, resource(10)).cut_by_reset(0)),
         ("chunked", Answer::json(200, resource(10)).chunked().cut(0)),
     ] {
-        rig.standin.next("GET", TARGET, [answer]);
+        rig.standin.always("GET", TARGET, answer);
         let reply = rig.get(TARGET).await;
         assert_eq!((reply.status, reply.whole), (502, true), "{case}: {reply:?}");
         assert!(reply.diagnostics().contains("broke"), "{case}: {reply:?}");
     }
     for answer in [Answer::close(), Answer::reset()] {
-        rig.standin.next("GET", TARGET, [answer]);
+        rig.standin.always("GET", TARGET, answer);
         rig.get(TARGET).await.assert_outcome(502, "transient", "no head");
     }
     rig.assert_serving().await;

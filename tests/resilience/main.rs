@@ -10,6 +10,7 @@ mod browsers;
 mod encodings;
 mod entries;
 mod errors;
+mod exactly_once;
 mod framing;
 mod headers;
 mod http;

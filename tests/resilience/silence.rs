@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use fireguard_test_support::standin::{Answer, Gate};
 
 use crate::http::Ask;
-use crate::rig::Rig;
+use crate::rig::{Change, Rig};
 
 const TARGET: &str = "/fhir/Patient/1";
 const BODY: &str = r#"{"resourceType":"Patient","id":"1","active":true}"#;
@@ -59,7 +59,8 @@ async fn a_slow_drip_passes() {
 /// One client's slow request holds up nobody else on the same core.
 #[tokio::test]
 async fn a_slow_answer_holds_up_nobody() {
-    let rig = Rig::start().await;
+    let upstream = "concurrency = { start = 32 }".to_owned();
+    let rig = Rig::with(Change { server: "workers = 1".to_owned(), upstream, ..Change::default() }).await;
     let gate = Gate::new();
     rig.standin.always("GET", TARGET, Answer::json(200, BODY).after(&gate));
     let address = rig.gateway.listen().to_owned();

@@ -21,6 +21,7 @@ mod connection;
 mod play;
 mod receive;
 mod script;
+pub mod store;
 
 use std::io;
 use std::net::SocketAddr;
