@@ -9,6 +9,7 @@ use fireguard_traffic::rate::EntryCharge;
 
 use crate::failure::Failure;
 use crate::meters::{self, Labels};
+use crate::traces::{Ended, Trace};
 
 /// Facts that stages note as they learn them. Nothing of a resource, a search value or a token is among them.
 #[derive(Debug)]
@@ -16,6 +17,8 @@ pub struct Facts {
     id: String,
     method: http::Method,
     since: Instant,
+    /// Its span.
+    pub trace: Trace,
     /// The route's name.
     pub route: OnceLock<Arc<str>>,
     /// The FHIR interaction's code.
@@ -53,6 +56,7 @@ impl Facts {
             id,
             method,
             since: Instant::now(),
+            trace: Trace::none(),
             route: OnceLock::new(),
             interaction: OnceLock::new(),
             resource_type: OnceLock::new(),
@@ -66,6 +70,13 @@ impl Facts {
             bytes: AtomicU64::new(0),
             end: AtomicU8::new(End::ClientLeft as u8),
         }
+    }
+
+    /// With its span.
+    #[must_use]
+    pub fn traced(mut self, trace: Trace) -> Self {
+        self.trace = trace;
+        self
     }
 
     /// The status the client gets.
@@ -139,13 +150,25 @@ impl Drop for Facts {
         let seconds = self.since.elapsed().as_secs_f64();
         let labels = Labels { route: Arc::clone(&route), interaction, status, source, end };
         meters::count(labels, seconds, bytes);
+        let resource_type = self.resource_type.get().copied().unwrap_or("none");
+        self.trace.end(Ended {
+            method: self.method.as_str(),
+            route: &route,
+            interaction,
+            resource_type,
+            status,
+            attempts: *self.attempts.get_mut(),
+            source,
+            end,
+            request_id: &self.id,
+        });
         tracing::info!(
             target: "fireguard::access",
             request_id = self.id,
             method = %self.method,
             route = &*route,
             interaction,
-            resource_type = self.resource_type.get().copied().unwrap_or("none"),
+            resource_type,
             status,
             upstream_status = *self.upstream_status.get_mut(),
             attempts = *self.attempts.get_mut(),

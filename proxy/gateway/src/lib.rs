@@ -22,5 +22,6 @@ pub mod service;
 pub mod stage;
 pub mod stages;
 pub mod state;
+pub mod traces;
 pub mod transform;
 pub mod upstreams;

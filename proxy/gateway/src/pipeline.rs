@@ -23,6 +23,7 @@ use crate::stages::{
     plugins, rate, rescue, retry, rewrite, route, vet,
 };
 use crate::state::Shared;
+use crate::traces::Trace;
 
 /// The stack of one core. Cloning is cheap.
 #[derive(Clone)]
@@ -85,7 +86,8 @@ impl Pipeline {
     ) -> impl Future<Output = Result<Response<Body>, Infallible>> + Send {
         let rescue = rescue::Rescue::of(&request);
         let (parts, body) = request.into_parts();
-        let facts = Arc::new(Facts::new(rescue.id().to_owned(), parts.method.clone()));
+        let facts = Facts::new(rescue.id().to_owned(), parts.method.clone());
+        let facts = Arc::new(facts.traced(Trace::begin(&parts.headers)));
         let arrived = Arrived { id: rescue.id().to_owned(), peer, parts, body, facts };
         // What is above has run before the first poll: an exchange is noted even if its connection ends first.
         async move {

@@ -13,6 +13,7 @@ use crate::plugins::Plugins;
 use crate::reload::{ASKING, Parts, Reloader, Served, aside};
 use crate::server::{Live, NoSuccessor, Server, Sockets, Succession, Successor};
 use crate::state::Shared;
+use crate::traces::Traces;
 use crate::upstreams::{Unknown, require_r4};
 use crate::{admin, logging, service};
 
@@ -21,6 +22,7 @@ pub(super) fn run(path: &Path) -> Result<(), Failed> {
     let text = Config::read(path)?;
     let config = Config::parse(&text, path)?;
     let level = logging::start(&config.log);
+    let traces = Traces::start().map_err(|error| report(&error))?;
     let metrics = admin::metrics().map_err(|error| report(&error))?;
     let succession = Succession::new().map_err(|error| report(&error))?;
     let served = Served::new(text, &config);
@@ -76,6 +78,7 @@ pub(super) fn run(path: &Path) -> Result<(), Failed> {
         }
         ended.map(drop)
     });
+    traces.end();
     // The cores may still be waiting for requests to end; the end of the process is theirs.
     runtime.shutdown_background();
     ended

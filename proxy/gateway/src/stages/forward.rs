@@ -171,6 +171,7 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 /// What the server is told: nothing that the client could have smuggled.
 fn headers(ready: &Ready) -> HeaderMap {
     let mut headers = hygiene::request_headers(&ready.headers);
+    ready.facts.trace.pass_on(&mut headers);
     // Room for all, at once.
     headers.reserve(12);
     let (base, request) = (&ready.base, &ready.request);
