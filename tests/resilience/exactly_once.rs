@@ -31,8 +31,7 @@ async fn whatever_fails_a_write_is_carried_out_once_or_not_at_all() {
     let store = std::sync::Arc::new(store);
     let began = Instant::now();
     let workers = (0..CLIENTS).map(|number| {
-        let worker =
-            Worker::new(number, SEED, Client::new(gateway.listen()), std::sync::Arc::clone(&store));
+        let worker = Worker::new(number, SEED, Client::new(gateway.listen()), std::sync::Arc::clone(&store));
         tokio::spawn(worker.run(REQUESTS / CLIENTS + 1))
     });
     let mut writes = Vec::new();

@@ -101,11 +101,6 @@ impl Concurrency {
         }
     }
 
-    /// The limit as it is.
-    pub fn limit(&self) -> usize {
-        self.state().limit.now()
-    }
-
     fn hand_out(self: &Arc<Self>, class: Class) -> Permit {
         Permit { concurrency: Arc::clone(self), class }
     }
@@ -146,16 +141,17 @@ impl Concurrency {
 }
 
 impl Permit {
-    /// The head of the answer came after this time.
-    pub fn answered(&self, after: Duration) {
+    /// The head of the answer came after this time. The limit, if it moved.
+    pub fn answered(&self, after: Duration) -> Option<usize> {
         let mut state = self.concurrency.state();
         let in_flight = state.in_flight;
-        state.limit.answered(self.class, after, in_flight);
+        state.limit.answered(self.class, after, in_flight).then(|| state.limit.now())
     }
 
-    /// The server says, or shows, that it has too much to do.
-    pub fn overloaded(&self) {
-        self.concurrency.state().limit.overloaded(Instant::now());
+    /// The server says, or shows, that it has too much to do. The limit, if it moved.
+    pub fn overloaded(&self) -> Option<usize> {
+        let mut state = self.concurrency.state();
+        state.limit.overloaded(Instant::now()).then(|| state.limit.now())
     }
 }
 

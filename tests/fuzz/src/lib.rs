@@ -6,20 +6,23 @@
 
 mod answers;
 mod json;
+mod parts;
 mod requests;
 
 pub use answers::answer;
 pub use json::{rewrite, scanner, split};
+pub use parts::parts;
 pub use requests::{interaction, parameters, urls};
 
 /// A body and its name, which is also that of its folder of seeds.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 8] = [
     ("scanner", scanner),
     ("rewrite", rewrite),
     ("split", split),
+    ("parts", parts),
     ("interaction", interaction),
     ("parameters", parameters),
     ("urls", urls),

@@ -18,7 +18,7 @@ use super::retry::Overloaded;
 use crate::exchange::Ready;
 use crate::failure::{Failure, Source};
 use crate::stage::{Answer, Next, Stage};
-use crate::state::Shared;
+use crate::state::{Route, Shared};
 
 /// The stage. Answers 503 with `Retry-After` to what would wait for too long.
 pub struct Concurrency {
@@ -51,40 +51,37 @@ impl Stage<Ready> for Concurrency {
     async fn handle<N: Next<Ready>>(self: Arc<Self>, mut ready: Ready, mut next: N) -> Answer {
         self.body(&mut ready).await?;
         let class = Class::of(&ready.request.interaction);
-        let server = Arc::clone(&ready.route.server);
-        let upstream = ready.route.upstream_name.clone();
+        let route = Arc::clone(&ready.route);
         let permit =
-            server.concurrency.permit(class).await.map_err(|shed| too_many(shed, class, upstream))?;
+            route.server.concurrency.permit(class).await.map_err(|shed| too_many(shed, class, &route))?;
         let began = Instant::now();
         let mut answer = next.call(ready).await;
         if let Ok(response) = answer {
             answer = looked_at(response).await;
         }
-        match answer {
-            Ok(response) => {
-                if is_overloaded(&response) {
-                    permit.overloaded();
-                } else {
-                    permit.answered(began.elapsed());
-                }
-                Ok(response.map(|body| permit.held_by(body)))
-            }
-            Err(failure) => {
-                if failure.status == StatusCode::GATEWAY_TIMEOUT {
-                    permit.overloaded();
-                }
-                Err(failure)
-            }
+        let overloaded = match &answer {
+            Ok(response) => is_overloaded(response),
+            Err(failure) => failure.status == StatusCode::GATEWAY_TIMEOUT,
+        };
+        let limit = match &answer {
+            _ if overloaded => permit.overloaded(),
+            Ok(_) => permit.answered(began.elapsed()),
+            Err(_) => None,
+        };
+        if let Some(limit) = limit {
+            metrics::gauge!("fireguard_concurrency_limit", "upstream" => route.upstream_name.clone())
+                .set(limit as f64);
         }
+        Ok(answer?.map(|body| permit.held_by(body)))
     }
 }
 
-fn too_many(shed: Shed, class: Class, upstream: String) -> Failure {
+fn too_many(shed: Shed, class: Class, route: &Route) -> Failure {
     let cause = match shed {
         Shed::Full => "full",
         Shed::TooLong => "queue-time",
     };
-    metrics::counter!("fireguard_shed_total", "upstream" => upstream, "class" => class.as_str(), "cause" => cause)
+    metrics::counter!("fireguard_shed_total", "upstream" => route.upstream_name.clone(), "class" => class.as_str(), "cause" => cause)
         .increment(1);
     let message = "the FHIR server has too much to do";
     Failure::new(Source::Proxy, StatusCode::SERVICE_UNAVAILABLE, IssueCode::Throttled, message)

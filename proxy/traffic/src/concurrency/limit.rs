@@ -69,8 +69,8 @@ impl Limit {
         self.limit as usize
     }
 
-    /// An answer came after this time, with so many at the server.
-    pub(super) fn answered(&mut self, class: Class, after: Duration, in_flight: usize) {
+    /// An answer came after this time, with so many at the server. Whether the limit moved.
+    pub(super) fn answered(&mut self, class: Class, after: Duration, in_flight: usize) -> bool {
         let seconds = after.as_secs_f64();
         let usual = self.usual[class as usize].get_or_insert(seconds);
         self.ratios += ((seconds + NOISE) / (*usual + NOISE)).min(ODDEST);
@@ -82,9 +82,11 @@ impl Limit {
         }
         self.answers += 1;
         self.reached |= in_flight >= self.now();
-        if self.answers >= LEAST_ANSWERS.max(self.now() as u32) {
+        let enough = self.answers >= LEAST_ANSWERS.max(self.now() as u32);
+        if enough {
             self.adjust();
         }
+        enough
     }
 
     fn adjust(&mut self) {
@@ -97,12 +99,14 @@ impl Limit {
         (self.answers, self.ratios, self.reached) = (0, 0.0, false);
     }
 
-    /// The server has too much to do.
-    pub(super) fn overloaded(&mut self, now: Instant) {
-        if self.cut.is_none_or(|cut| now.saturating_duration_since(cut) >= CUT_EVERY) {
+    /// The server has too much to do. Whether the limit moved.
+    pub(super) fn overloaded(&mut self, now: Instant) -> bool {
+        let again = self.cut.is_none_or(|cut| now.saturating_duration_since(cut) >= CUT_EVERY);
+        if again {
             self.cut = Some(now);
             self.set(self.limit * CUT);
         }
+        again
     }
 
     fn set(&mut self, limit: f64) {
