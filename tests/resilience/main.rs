@@ -17,6 +17,7 @@ mod http;
 mod hygiene;
 mod leaks;
 mod limits;
+mod metadata;
 mod load;
 mod plugins;
 mod rate;

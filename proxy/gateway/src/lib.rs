@@ -13,6 +13,7 @@ pub mod failure;
 mod fhir_server;
 pub mod logging;
 pub mod meters;
+pub mod metadata;
 pub mod pages;
 pub mod pipeline;
 pub mod plugins;

@@ -19,7 +19,7 @@ use crate::failure::Failure;
 use crate::server::Peer;
 use crate::stage::layer;
 use crate::stages::{
-    batch, body, breaker, compress, concurrency, cors, enter, forward, gate, hapi, observe, own_writes,
+    batch, body, breaker, compress, concurrency, cors, enter, forward, gate, hapi, metadata, observe, own_writes,
     plugins, rate, rescue, retry, rewrite, route, vet,
 };
 use crate::state::Shared;
@@ -52,6 +52,8 @@ pub fn build(shared: &Arc<Shared>, connections: HashMap<String, Connections>) ->
         .layer(layer(body::MakeBody::new(shared)))
         // Puts a write into a task of its own: HAPI commits even if the client has left. Keeps its body.
         .layer(layer(own_writes::OwnWrites::new(shared)))
+        // Answers with the CapabilityStatement that is kept.
+        .layer(layer(metadata::Metadata))
         // Puts right where HAPI does otherwise than FHIR says: versions, lost entries. Outside of what asks again.
         .layer(layer(hapi::Hapi::new(shared)))
         // Turns the server's URLs in headers and body into the client's. Outside of the plugins: what they

@@ -14,6 +14,7 @@ use fireguard_traffic::upstream::PoolSettings;
 use crate::config::units::Secret;
 use crate::config::{self, Config, defaults};
 use crate::fhir_server::FhirServer;
+use crate::metadata::Metadata;
 use crate::pages::{self, KeyRing};
 use crate::plugins::{LoadFailure, Plugins};
 
@@ -46,6 +47,8 @@ pub struct Route {
     pub upstream_url: String,
     /// What is known of the server on all cores.
     pub server: Arc<FhirServer>,
+    /// Its CapabilityStatement, kept.
+    pub metadata: Metadata,
     /// Where HAPI is put right.
     pub hapi: config::hapi::Hapi,
     /// What it lets through.
@@ -133,6 +136,7 @@ impl Shared {
                 upstream_name: route.upstream_name,
                 upstream_url: route.upstream.to_string(),
                 upstream: route.upstream,
+                metadata: Metadata::default(),
                 hapi: route.hapi,
                 surface: route.surface,
                 rate,

@@ -38,6 +38,11 @@ pub const KEEP_IDLE: Duration = Duration::from_secs(20);
 /// Unused connections to the server kept on each core.
 pub const MAX_IDLE: usize = 256;
 
+/// A CapabilityStatement that is younger is sent without asking the server.
+pub const METADATA_FRESH: Duration = Duration::from_secs(60);
+/// One that is younger is sent while the server is asked, or is away.
+pub const METADATA_STALE: Duration = Duration::from_secs(3600);
+
 /// How long a link to a page is good; HAPI keeps a search for an hour.
 pub const PAGE_LIFETIME: Duration = Duration::from_secs(3600);
 

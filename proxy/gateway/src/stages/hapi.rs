@@ -70,7 +70,7 @@ impl Stage<Ready> for Hapi {
             Some(facts) if answer.status().is_success() => {
                 let (mut parts, body) = answer.into_parts();
                 parts.headers.remove(header::CONTENT_LENGTH);
-                let body = transformed(body, AllAnswered::new(facts)).await?;
+                let body = transformed(body, AllAnswered::new(move || facts.asked_entries())).await?;
                 Ok(Response::from_parts(parts, body))
             }
             _ => Ok(answer),

@@ -10,6 +10,7 @@ pub mod enter;
 pub mod forward;
 pub mod gate;
 pub mod hapi;
+pub mod metadata;
 pub mod observe;
 pub mod own_writes;
 pub mod plugins;

@@ -1,13 +1,10 @@
 //! Whether a batch or transaction was answered entry by entry.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use fireguard_fhir::json::scan::{Interest, Scanner, Sink};
 use fireguard_fhir::outcome::IssueCode;
 use http::StatusCode;
 
-use crate::facts::Facts;
 use crate::failure::{Failure, Source};
 use crate::transform::Transform;
 
@@ -16,7 +13,7 @@ const HELD: usize = 1 << 20;
 
 /// Counts the entries of an answer, and fails if there are fewer than were asked for.
 pub(super) struct AllAnswered {
-    facts: Arc<Facts>,
+    asked: Box<dyn Fn() -> u64 + Send>,
     scanner: Scanner<Place>,
     entries: Entries,
     held: Vec<u8>,
@@ -34,9 +31,10 @@ enum Place {
 }
 
 impl AllAnswered {
-    pub(super) fn new(facts: Arc<Facts>) -> Self {
+    /// The number of entries that were asked for is known when the answer is.
+    pub(super) fn new(asked: impl Fn() -> u64 + Send + 'static) -> Self {
         let scanner = Scanner::new(Place::Root, false);
-        Self { facts, scanner, entries: Entries::default(), held: Vec::new(), passed: false }
+        Self { asked: Box::new(asked), scanner, entries: Entries::default(), held: Vec::new(), passed: false }
     }
 }
 
@@ -57,7 +55,7 @@ impl Transform for AllAnswered {
 
     async fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Failure> {
         out.append(&mut self.held);
-        let (asked, answered) = (self.facts.asked_entries(), self.entries.0);
+        let (asked, answered) = ((self.asked)(), self.entries.0);
         if answered >= asked || (out.is_empty() && !self.passed) {
             return Ok(());
         }
@@ -110,9 +108,7 @@ mod tests {
             (0, r#"{"type":"transaction-response"}"#, true),
             (2, "", true),
         ] {
-            let facts = Arc::new(Facts::new("1".to_owned(), http::Method::POST));
-            facts.entries(asked);
-            let answer = crate::transform::transformed(full(body), AllAnswered::new(facts)).await;
+            let answer = crate::transform::transformed(full(body), AllAnswered::new(move || asked)).await;
             match answer {
                 Ok(answer) => assert_eq!(answer.collect().await.unwrap().to_bytes(), body),
                 Err(failure) => assert_eq!((failure.status.as_u16(), fits), (502, false), "{body}"),
