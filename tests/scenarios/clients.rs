@@ -64,7 +64,9 @@ fn same(world: &World, name: &str, run: impl Fn(&str, &str) -> Output) {
         assert!(output.status.success(), "{base}: {errors}");
         let printed = String::from_utf8(output.stdout).unwrap();
         assert!(side == "d" || !printed.contains(world.hidden()), "HAPI's address in {printed}");
-        Normaliser::new(base, &mark).body(printed.as_bytes())
+        let body = Normaliser::new(base, &mark).body(printed.as_bytes());
+        assert!(!body.contains("\"stale\": false"), "{base}: an update of an old version was carried out");
+        body
     });
     assert!(expected.len() > 5_000, "it says little: {expected}");
     assert!(expected == given, "differs\n{}", difference(&expected, &given));
