@@ -3,7 +3,7 @@
 use fireguard_test_support::standin::Answer;
 
 use crate::http::Ask;
-use crate::rig::Rig;
+use crate::rig::{Rig, WELL};
 
 const TARGET: &str = "/fhir/Patient";
 const GOOD: &str = r#"{"resourceType":"Patient"}"#;
@@ -115,4 +115,16 @@ async fn a_body_where_none_belongs_is_refused() {
             assert!(reply.status == 400 || rig.arrived().iter().all(|r| r.body.is_empty()), "{reply:?}");
         }
     }
+}
+
+/// Clients and balancers that announce chunks of which there are none mean no body.
+#[tokio::test]
+async fn an_empty_body_is_none() {
+    let rig = Rig::start().await;
+    rig.standin.always("GET", "/fhir/Patient/1", Answer::json(200, WELL));
+    let reply = rig.send(Ask::get("/fhir/Patient/1").chunked()).await;
+    assert_eq!((reply.status, reply.text().as_str()), (200, WELL));
+    let reply = rig.send(Ask::get("/fhir/Patient/1").body("x").chunked()).await;
+    reply.assert_outcome(400, "invalid", "a byte in chunks");
+    assert_eq!(rig.arrived().len(), 1);
 }

@@ -21,6 +21,7 @@ use fireguard_traffic::body::{BodyError, Outgoing};
 use http::{HeaderMap, StatusCode, header};
 use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Incoming;
 use tokio::time::{sleep, timeout};
 
 use self::checked::Checked;
@@ -62,11 +63,12 @@ impl Stage<Asked> for MakeBody {
         let relative = Relative::new(base.clone());
         relative.request(&mut request);
         let outgoing = match &request.body {
-            BodyKind::None if !body.is_end_stream() => {
-                let message = "this interaction has no body";
-                return Err(Failure::client(StatusCode::BAD_REQUEST, IssueCode::Invalid, message));
+            BodyKind::None => {
+                if !body.is_end_stream() {
+                    timeout(self.form, no_body(body)).await.map_err(|_| too_slow())??;
+                }
+                Outgoing::Whole(Bytes::new())
             }
-            BodyKind::None => Outgoing::Whole(Bytes::new()),
             kind => {
                 refuse_encoded(&headers)?;
                 if matches!(kind, BodyKind::Form) {
@@ -91,6 +93,22 @@ impl Stage<Asked> for MakeBody {
         };
         let body = Upload { body: outgoing, watch };
         next.call(Exchange { id, client, route, base, request, headers, body, facts }).await
+    }
+}
+
+/// Reads a body that should not be there: one without bytes is none, however it was sent.
+async fn no_body(body: Incoming) -> Result<(), Failure> {
+    let unwanted = || {
+        let message = "this interaction has no body";
+        Failure::client(StatusCode::BAD_REQUEST, IssueCode::Invalid, message)
+    };
+    if body.size_hint().lower() > 0 {
+        return Err(unwanted());
+    }
+    match Limited::new(body, 0).collect().await {
+        Ok(_) => Ok(()),
+        Err(error) if error.is::<LengthLimitError>() => Err(unwanted()),
+        Err(error) => Err(not_read(error)),
     }
 }
 
