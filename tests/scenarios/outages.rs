@@ -36,8 +36,7 @@ const CLIENTS: usize = 32;
 #[tokio::test(flavor = "multi_thread")]
 async fn writes_are_kept_and_made_once_whatever_happens_to_hapi() {
     let options = Options::default().postgres().setting("pool.size", "2").setting("pool.wait.ms", "1000");
-    // HAPI's own jobs compete for the two connections while it starts, and it may not come up.
-    let options = options.storage("schedulingDisabled", "true").setting("page.max", "5000");
+    let options = options.without_jobs().setting("page.max", "5000");
     let hapi = Hapi::start(options).await.expect("a HAPI on PostgreSQL");
     let gateway = gateway(CONFIG, hapi.base_url()).await;
     let base = format!("{}/fhir", gateway.url());

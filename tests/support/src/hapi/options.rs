@@ -14,6 +14,7 @@ pub struct Options {
     pub(crate) log: Option<PathBuf>,
     pub(crate) postgres: bool,
     pub(crate) fsync: bool,
+    pub(crate) jobs: bool,
     pub(crate) ready_within: Duration,
 }
 
@@ -27,6 +28,7 @@ impl Default for Options {
             log: None,
             postgres: false,
             fsync: true,
+            jobs: true,
             // Four times what a start takes on two cores that compile at the same time.
             ready_within: Duration::from_secs(180),
         }
@@ -60,6 +62,14 @@ impl Options {
     #[must_use]
     pub fn without_fsync(mut self) -> Self {
         self.fsync = false;
+        self
+    }
+
+    /// Without HAPI's own jobs, exports among them. With two connections it does not come up reliably beside them:
+    /// they and the start wait for each other.
+    #[must_use]
+    pub fn without_jobs(mut self) -> Self {
+        self.jobs = false;
         self
     }
 

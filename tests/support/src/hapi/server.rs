@@ -174,6 +174,9 @@ fn java(package: &Package, options: &Options, flags: &[String]) -> Command {
     if !options.full_jit {
         command.arg("-XX:TieredStopAtLevel=1");
     }
+    if !options.jobs {
+        command.arg("-Dscheduling_disabled=true");
+    }
     if let Some(archive) = &package.archive {
         command.arg(format!("-XX:SharedArchiveFile={}", archive.display()));
     }
