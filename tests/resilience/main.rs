@@ -26,3 +26,4 @@ mod repeats;
 mod rig;
 mod silence;
 mod stalls;
+mod words;

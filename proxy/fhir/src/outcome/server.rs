@@ -13,6 +13,8 @@ const MAX_WORDS: usize = 64 * 1024;
 /// One text of an outcome, collected in pieces.
 #[derive(Default)]
 pub(crate) struct ServerText {
+    /// The answer as a whole is a failure: what has no code may be anything.
+    pub(crate) failure: bool,
     raw: Vec<u8>,
     too_long: bool,
 }
@@ -29,7 +31,7 @@ impl ServerText {
     /// Writes what takes its place, and begins anew.
     pub(crate) fn write(&mut self, rewrite: &Rewrite, out: &mut Vec<u8>) {
         let text = unescape(&self.raw).ok().filter(|_| !self.too_long);
-        match text.as_deref().map(|text| fit(text, rewrite)) {
+        match text.as_deref().map(|text| fit(text, self.failure, rewrite)) {
             Some(None) => out.extend_from_slice(&self.raw),
             Some(Some(other)) => write_escaped(out, &other),
             None => out.extend_from_slice(REFUSED.as_bytes()),
@@ -71,6 +73,13 @@ const INSTEAD: &[(u16, &str)] = &[
 const INSTEAD_OF_TEXT: &[(&str, &str)] =
     &[("Unable to delete ", "it cannot be deleted: other resources refer to it")];
 
+/// The beginnings of texts without a code that are known to be harmless, also as a failure.
+const HARMLESS_TEXT: &[&str] =
+    &["Resource was deleted at ", "Invalid request: The FHIR endpoint on this server "];
+
+/// The table in which HAPI keeps conditions while it works on them.
+const CONDITIONS: &str = "HFJ_RES_SEARCH_URL";
+
 /// What no text of a harmless kind has, in lower case: databases, classes, stack traces.
 const TELLTALES: &[&str] = &[
     "hfj_",
@@ -96,8 +105,11 @@ const TELLTALES: &[&str] = &[
 ];
 
 /// The text that takes the place of this one, if it may not stay.
-fn fit(text: &str, rewrite: &Rewrite) -> Option<String> {
+fn fit(text: &str, failure: bool, rewrite: &Rewrite) -> Option<String> {
     let codes = codes(text);
+    if let (Some(code), true) = (codes.last(), text.contains(CONDITIONS)) {
+        return Some(format!("HAPI-{code:04}: another request of the same condition ran at the same time"));
+    }
     let instead = codes.iter().find_map(|code| INSTEAD.iter().find(|(known, _)| known == code));
     if let Some((code, sentence)) = instead {
         return Some(format!("HAPI-{code:04}: {sentence}"));
@@ -113,7 +125,12 @@ fn fit(text: &str, rewrite: &Rewrite) -> Option<String> {
         let authority = base.authority();
         authority.contains([':', '.']) && lower.contains(&authority)
     });
-    let known = codes.iter().all(|code| HARMLESS.contains(code));
+    let known = if failure && codes.is_empty() {
+        HARMLESS_TEXT.iter().any(|start| text.starts_with(start))
+    } else {
+        // PostgreSQL's own words.
+        codes.iter().all(|code| HARMLESS.contains(code)) && !text.contains("ERROR: ")
+    };
     if known && !names_server && !TELLTALES.iter().any(|telltale| lower.contains(telltale)) {
         return moved;
     }
@@ -157,11 +174,15 @@ mod tests {
     use crate::base::Base;
 
     fn shown(text: &str) -> String {
+        shown_of(text, false)
+    }
+
+    fn shown_of(text: &str, failure: bool) -> String {
         let from = vec![Base::parse("http://hapi:8080/fhir").unwrap()];
         let rewrite = Rewrite::new(from, Base::parse("https://public.example/r4").unwrap());
         let mut raw = Vec::new();
         write_escaped(&mut raw, text);
-        let mut words = ServerText::default();
+        let mut words = ServerText { failure, ..ServerText::default() };
         raw.chunks(7).for_each(|piece| words.hold(piece));
         let mut out = Vec::new();
         words.write(&rewrite, &mut out);
@@ -270,6 +291,44 @@ mod tests {
         }
         assert_eq!(shown(&"x".repeat(MAX_WORDS + 1)), REFUSED);
         assert_eq!(shown(&"x".repeat(MAX_WORDS)), "x".repeat(MAX_WORDS));
+    }
+
+    /// Of HAPI on PostgreSQL; abridged.
+    #[test]
+    fn nothing_of_a_database_is_shown() {
+        for (text, expected) in [
+            (
+                "HAPI-0550: could not execute batch [Batch entry 0 insert into HFJ_RES_SEARCH_URL (CREATED_TIME,RES_ID,\
+                 RES_SEARCH_URL) values (('2026-11-21 17:00:45.685+00'),('1001'::int8),('Patient?identifier=urn%3Ad%7C\
+                 secret')) was aborted: ERROR: duplicate key value violates unique constraint \"hfj_res_search_url_\
+                 pkey\"\n  Detail: Key (res_search_url, partition_id)=(Patient?identifier=urn%3Ad%7Csecret, -1) already \
+                 exists.]",
+                "HAPI-0550: another request of the same condition ran at the same time",
+            ),
+            (
+                "HAPI-0550: could not execute batch [Batch entry 0 insert into HFJ_SPIDX_STRING (SP_VALUE_EXACT) values \
+                 (('secret\0')) was aborted: ERROR: invalid byte sequence for encoding \"UTF8\": 0x00",
+                "HAPI-0550: the FHIR server refused the request or failed; its own words are not shown",
+            ),
+            (
+                "ERROR: invalid byte sequence for encoding \"UTF8\": 0x00\n  Where: portal \"C_94\" parameter $2",
+                REFUSED,
+            ),
+        ] {
+            assert_eq!(shown(text), expected);
+        }
+    }
+
+    #[test]
+    fn a_failure_without_a_code_says_what_is_known_or_nothing() {
+        for (text, stays) in [
+            ("Resource was deleted at 2026-11-21T16:18:49.068+00:00", true),
+            ("HAPI-2001: Resource Patient/nope is not known", true),
+            ("Patient Chalmers has no room", false),
+        ] {
+            assert_eq!(shown_of(text, true) == text, stays, "{text}");
+            assert_eq!(shown(text), text);
+        }
     }
 
     #[test]

@@ -87,6 +87,13 @@ impl UrlRewriter {
         Self::on(Way::ToCaller(rewrite, scope), Place::Resource, false)
     }
 
+    /// Says that the answer as a whole is a failure: then less of the server's words is shown.
+    #[must_use]
+    pub fn of_failure(mut self, failure: bool) -> Self {
+        self.output.words.failure = failure;
+        self
+    }
+
     /// A rewriter for a body of a caller, which also finds every fault that [`json::scan::Checker`] finds.
     pub fn toward_server(relative: Arc<Relative>, json_patch: bool) -> Self {
         let root = if json_patch { Place::Patch } else { Place::Resource };

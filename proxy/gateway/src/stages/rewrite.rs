@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fireguard_fhir::interaction::Interaction;
 use fireguard_fhir::urls::{Rewrite as Rule, Scope, UrlRewriter};
-use http::Response;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Response, StatusCode};
 
 use super::vet::RawContent;
 use crate::exchange::Ready;
@@ -40,7 +40,11 @@ impl Stage<Ready> for Rewrite {
             return Ok(Response::from_parts(parts, body));
         }
         parts.headers.remove(header::CONTENT_LENGTH);
-        let body = transformed(body, Urls(UrlRewriter::new(rule, scope), false)).await?;
+        // What a validator says of a request comes without a code.
+        let status = parts.status;
+        let failure = status.as_u16() >= 400 && status != StatusCode::UNPROCESSABLE_ENTITY;
+        let urls = UrlRewriter::new(rule, scope).of_failure(failure);
+        let body = transformed(body, Urls(urls, false)).await?;
         Ok(Response::from_parts(parts, body))
     }
 }
