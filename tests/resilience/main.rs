@@ -12,6 +12,7 @@ mod entries;
 mod errors;
 mod exactly_once;
 mod framing;
+mod h2spec;
 mod headers;
 mod http;
 mod hygiene;

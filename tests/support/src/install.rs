@@ -1,6 +1,7 @@
 //! Tools from package registries, each in a folder of its own under `target/`, installed when first needed.
 
 mod clients;
+mod h2spec;
 mod postgres;
 
 use std::fs::{self, File};
@@ -11,6 +12,7 @@ use std::process::Command;
 use crate::repository;
 
 pub use clients::{JavaClient, java_client, node_clients, python_clients};
+pub use h2spec::h2spec;
 pub use postgres::postgres;
 
 const PYTHON: &str = "Python 3.11 or newer with venv";
