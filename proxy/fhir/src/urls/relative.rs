@@ -34,7 +34,11 @@ impl Relative {
 
     /// Changes the parameters of a request, and its `If-None-Exist`.
     pub fn request(&self, request: &mut Request) {
-        let change = |name: &str, value: &str| values::in_value(value, |part| self.part(name, part));
+        let change = |name: &str, value: &str| {
+            // Most values are no URLs.
+            let other = || values::in_value(value, |part| self.part(name, part));
+            value.contains("://").then(other).flatten()
+        };
         request.parameters.change(change);
         if let Some(condition) = &mut request.preconditions.if_none_exist {
             condition.change(change);

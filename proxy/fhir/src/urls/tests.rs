@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::json::unescape;
 
@@ -260,4 +262,73 @@ fn values_of_searches_become_relative() {
         relative.query("Patient?organization=https://public.example/r4/Organization/1&a=b%20c").as_deref(),
         Some("Patient?organization=Organization/1&a=b%20c")
     );
+}
+
+/// A document of members that matter; `@` stands for a base.
+fn document() -> impl Strategy<Value = String> {
+    let text = prop_oneof![
+        Just("@/Patient/1".to_owned()),
+        Just("@/Patient?organization=@/Organization/1,x&a=%2F".to_owned()),
+        Just("<p><a href='@/Patient/1'>x</a> <img src=\\\"@2/x\\\"/>".to_owned()),
+        Just("HAPI-2001: @ and insert into HFJ_X".to_owned()),
+        Just("OperationOutcome".to_owned()),
+        "[ -!#-\\[\\]-~\u{e9}\u{1f525}]{0,20}",
+        Just("\\u00e9\\/\\n".to_owned()),
+    ];
+    let key = prop::sample::select(vec![
+        "resource",
+        "resourceType",
+        "entry",
+        "url",
+        "reference",
+        "fullUrl",
+        "request",
+        "response",
+        "location",
+        "issue",
+        "details",
+        "text",
+        "div",
+        "diagnostics",
+        "parameter",
+        "name",
+        "valueUri",
+        "valueUrl",
+        "extension",
+        "ifNoneExist",
+        "path",
+        "value",
+        "op",
+        "outcome",
+        "criteria",
+        "other",
+    ]);
+    let leaf = prop_oneof![
+        text.prop_map(|text| format!("\"{text}\"")),
+        Just("1.50".to_owned()),
+        Just("null".to_owned())
+    ];
+    leaf.prop_recursive(5, 40, 5, move |inner| {
+        let members = prop::collection::btree_map(key.clone(), inner.clone(), 0..5);
+        prop_oneof![
+            members.prop_map(|members| {
+                let members: Vec<_> =
+                    members.iter().map(|(key, value)| format!("\"{key}\": {value}")).collect();
+                format!("{{{}}}", members.join(" ,"))
+            }),
+            prop::collection::vec(inner, 0..4).prop_map(|elements| format!("[{}]", elements.join(", "))),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn however_a_document_is_cut_it_becomes_the_same(text in document(), size in 1usize..60, patch: bool) {
+        let theirs = text.replace('@', OURS);
+        prop_assert_eq!(rewrite(&theirs, Scope::Elements, size), rewrite(&theirs, Scope::Elements, 1 << 20));
+        let ours = text.replace('@', "https://public.example/r4");
+        prop_assert_eq!(inward(&ours, patch, size), inward(&ours, patch, 1 << 20));
+        // Without our base it stays byte for byte.
+        prop_assert_eq!(inward(&theirs, patch, size), theirs);
+    }
 }
