@@ -1,6 +1,7 @@
 //! The commands of the binary, as a person uses them.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
+mod doctor;
 mod running;
 mod service;
 

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod check;
+mod doctor;
 mod init;
 mod probe;
 mod run;
@@ -26,6 +27,8 @@ enum Command {
     Check(ConfigFile),
     /// Write a configuration for your own FHIR server and try it out.
     Init(init::Arguments),
+    /// Try the configuration out on its servers, writing nothing to them, and name the lines to change.
+    Doctor(ConfigFile),
     /// Print the JSON Schema of the configuration file.
     Schema,
     /// Print the version.
@@ -51,6 +54,7 @@ pub fn main() -> ExitCode {
         Command::Run(file) => run::run(&file.config),
         Command::Check(file) => check::check(&file.config),
         Command::Init(arguments) => init::init(&arguments),
+        Command::Doctor(file) => doctor::doctor(&file.config),
         Command::Schema => schema(),
         Command::Version => {
             say(&format!("fireguard {}", env!("CARGO_PKG_VERSION")));

@@ -3,6 +3,7 @@
 pub mod defaults;
 pub mod file;
 pub mod hapi;
+mod place;
 mod rate;
 mod report;
 mod resolve;
@@ -22,6 +23,7 @@ use fireguard_traffic::rate::Quotas;
 use http::HeaderValue;
 
 pub use file::{LogFormat, LogLevel, OnFailure};
+pub use place::{line, place};
 pub use report::{Problem, Report};
 use units::Secret;
 

@@ -1,10 +1,6 @@
 //! What cannot be changed while it is served: sockets, threads and the form of the log belong to the process.
 
-use std::ops::Range;
-
-use toml::de::{DeTable, DeValue};
-
-use crate::config::{Config, Problem};
+use crate::config::{Config, Problem, place};
 
 /// Table and name of each setting that only a new process takes, and its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,19 +24,11 @@ impl Fixed {
         let pairs = self.0.iter().zip(&served.0).filter(|(new, old)| new != old);
         let problem = |(([table, name], _), _): (&([&str; 2], String), _)| Problem {
             message: format!("{table}.{name} cannot be changed while it is served"),
-            span: place(text, table, name),
+            span: place(text, &[table, name]),
             help: Some("put it back, or start a successor with SIGUSR2, which takes it".to_owned()),
         };
         pairs.map(problem).collect()
     }
-}
-
-/// Where the value stands; none if it is left out.
-fn place(text: &str, table: &str, name: &str) -> Option<Range<usize>> {
-    let parsed = DeTable::parse(text).ok()?;
-    let (_, table) = parsed.get_ref().iter().find(|(key, _)| key.get_ref() == table)?;
-    let DeValue::Table(table) = table.get_ref() else { return None };
-    table.iter().find(|(key, _)| key.get_ref() == name).map(|(_, value)| value.span())
 }
 
 #[cfg(test)]

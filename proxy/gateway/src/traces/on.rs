@@ -76,7 +76,8 @@ impl Trace {
     pub fn end(&self, ended: Ended<'_>) {
         let Some(context) = &self.0 else { return };
         let span = context.span();
-        let Ended { method, route, interaction, resource_type, status, attempts, source, end, request_id } = ended;
+        let Ended { method, route, interaction, resource_type, status, attempts, source, end, request_id } =
+            ended;
         span.update_name(format!("{method} {route} {interaction}"));
         span.set_attributes([
             KeyValue::new("http.request.method", method.to_owned()),
@@ -174,7 +175,9 @@ mod tests {
         let ids = format!("00-{}-{}-01", span.span_context.trace_id(), span.span_context.span_id());
         assert!(told == ids && told.starts_with(&CLIENTS[..36]) && told != CLIENTS, "{told}");
         assert_eq!(span.status, Status::error("upstream"));
-        let value = |key: &str| span.attributes.iter().find(|pair| pair.key.as_str() == key).unwrap().value.to_string();
+        let value = |key: &str| {
+            span.attributes.iter().find(|pair| pair.key.as_str() == key).unwrap().value.to_string()
+        };
         assert_eq!((value("fhir.interaction").as_str(), value("fireguard.attempts").as_str()), ("read", "2"));
     }
 
