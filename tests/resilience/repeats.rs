@@ -244,6 +244,20 @@ async fn a_long_body_is_sent_again_byte_for_byte() {
     }
 }
 
+/// Even if less is kept than is read before a request takes its place at the server.
+#[tokio::test]
+async fn what_is_not_kept_is_sent_once_and_whole() {
+    for replay in ["0B", "1KiB", "100KiB"] {
+        let rig = Rig::limited(&format!("replay = \"{replay}\"")).await;
+        rig.standin.always("PUT", "/fhir/Binary/1", Answer::json(200, WELL));
+        let body = format!(r#"{{"resourceType":"Binary","data":"{}"}}"#, "A".repeat(150 << 10));
+        let reply = rig.send(Ask::json("PUT", "/fhir/Binary/1", body.clone()).chunked()).await;
+        assert_eq!(reply.status, 200, "{replay}: {reply:?}");
+        let arrived = rig.arrived();
+        assert_eq!((arrived.len(), &arrived[0].body[..]), (1, body.as_bytes()), "{replay}");
+    }
+}
+
 /// The second delete finds nothing: that is what the first one was for.
 #[tokio::test]
 async fn a_delete_that_may_have_been_done_is_done() {

@@ -32,6 +32,8 @@ pub struct Replay(Arc<Mutex<State>>);
 
 struct State {
     source: Source,
+    /// A piece of the source that was read ahead and is too much to keep.
+    ahead: Option<Bytes>,
     store: Store,
     /// The attempt that may read on; the ones before it are over.
     attempt: u32,
@@ -62,6 +64,7 @@ impl Replay {
     pub fn new(source: Body, keep: Keep) -> Self {
         Self(Arc::new(Mutex::new(State {
             source: Source::Open(source),
+            ahead: None,
             store: Store::new(keep),
             attempt: 0,
         })))
@@ -82,14 +85,17 @@ impl Replay {
             let state = &mut *state;
             ready!(state.store.poll_written(cx));
             let Source::Open(source) = &mut state.source else { return Poll::Ready(false) };
-            if state.store.is_full() {
+            if state.store.is_full() || state.ahead.is_some() {
                 return Poll::Ready(false);
             }
             match ready!(Pin::new(source).poll_frame(cx)) {
                 Some(Ok(frame)) => {
-                    if let Some(data) = frame.data_ref() {
-                        state.store.keep(data);
+                    let Ok(data) = frame.into_data() else { return Poll::Ready(true) };
+                    if !state.store.has_room_for(&data) {
+                        state.ahead = Some(data);
+                        return Poll::Ready(false);
                     }
+                    state.store.keep(&data);
                     return Poll::Ready(true);
                 }
                 Some(Err(_)) => state.source = Source::Broken,
@@ -148,6 +154,11 @@ impl http_body::Body for Attempt {
             let piece = ready!(this.reading.poll(&state.store, this.at, cx)).map_err(|_| Lost::NotKept)?;
             this.at += piece.len() as u64;
             return Poll::Ready(Some(Ok(Frame::data(piece))));
+        }
+        if let Some(data) = state.ahead.take() {
+            this.at += data.len() as u64;
+            state.store.keep(&data);
+            return Poll::Ready(Some(Ok(Frame::data(data))));
         }
         loop {
             let source = match &mut state.source {
@@ -260,6 +271,19 @@ mod tests {
             assert_eq!(read(replay.attempt()).await.unwrap().len(), 90);
             assert!(!replay.is_kept());
             assert_eq!(read(replay.attempt()).await.unwrap_err(), Lost::NotKept.to_string());
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_read_ahead_is_not_lost() {
+        for memory in [0, 10, 40, 100, 1000] {
+            for total in [0, 10, 30, 59, 60, 89, 90, 1000] {
+                let pieces = vec![vec![7; 30]; 3];
+                let replay = Replay::new(source(&pieces, false), Keep { memory, total });
+                while replay.more().await {}
+                assert_eq!(read(replay.attempt()).await.map(|all| all.len()), Ok(90), "{memory} {total}");
+                assert_eq!(replay.is_kept(), total >= 90, "{memory} {total}");
+            }
         }
     }
 

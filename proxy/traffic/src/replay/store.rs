@@ -21,8 +21,11 @@ pub(super) struct Store {
     place: Place,
     length: u64,
     /// What came last is on its way into the file.
-    writing: Option<JoinHandle<io::Result<Arc<File>>>>,
+    writing: Option<JoinHandle<Written>>,
 }
+
+/// The file, or what could not be written.
+type Written = Result<Arc<File>, Vec<Bytes>>;
 
 enum Place {
     Memory(Vec<Bytes>),
@@ -50,6 +53,11 @@ impl Store {
     /// Whether as much has come as is kept in memory.
     pub(super) fn is_full(&self) -> bool {
         self.length >= self.keep.memory
+    }
+
+    /// Whether this can be kept as well.
+    pub(super) fn has_room_for(&self, data: &Bytes) -> bool {
+        self.length + data.len() as u64 <= self.keep.total
     }
 
     pub(super) fn is_kept(&self) -> bool {
@@ -80,29 +88,44 @@ impl Store {
 
     fn write(&mut self, file: Option<Arc<File>>, pieces: Vec<Bytes>, mut at: u64) {
         self.writing = Some(spawn_blocking(move || {
-            let file = match file {
-                Some(file) => file,
-                None => Arc::new(tempfile::tempfile()?),
+            let mut write = || {
+                let file = match &file {
+                    Some(file) => Arc::clone(file),
+                    None => Arc::new(tempfile::tempfile()?),
+                };
+                for piece in &pieces {
+                    file.write_all_at(piece, at)?;
+                    at += piece.len() as u64;
+                }
+                Ok(file)
             };
-            for piece in pieces {
-                file.write_all_at(&piece, at)?;
-                at += piece.len() as u64;
-            }
-            Ok(file)
+            write().map_err(|error: io::Error| {
+                tracing::warn!(%error, "a request body could not be kept in a file");
+                pieces
+            })
         }));
     }
 
-    /// Ready when what came last is where it is kept. A file that cannot be written keeps nothing.
+    /// Ready when what came last is where it is kept.
     pub(super) fn poll_written(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let Some(writing) = &mut self.writing {
             let written = ready!(Pin::new(writing).poll(cx));
             self.writing = None;
-            self.place = match written {
-                Ok(Ok(file)) => Place::File(file),
-                Ok(Err(_)) | Err(_) => Place::Nowhere,
-            };
+            self.settle(written.unwrap_or_else(|_| Err(Vec::new())));
         }
         Poll::Ready(())
+    }
+
+    /// Without a file all there is may still be in memory: it stays there, and nothing more is kept.
+    fn settle(&mut self, written: Written) {
+        self.place = match written {
+            Ok(file) => Place::File(file),
+            Err(pieces) if pieces.iter().map(|piece| piece.len() as u64).sum::<u64>() == self.length => {
+                self.keep.total = self.length;
+                Place::Memory(pieces)
+            }
+            Err(_) => Place::Nowhere,
+        };
     }
 }
 
@@ -135,5 +158,35 @@ impl Reading {
             }
             Place::Nowhere => Poll::Ready(Err(lost())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A full disk does not lose what has come, only what would make room for more.
+    #[tokio::test]
+    async fn what_could_not_be_written_stays_in_memory() {
+        let piece = Bytes::from_static(b"0123456789");
+        let mut store = Store::new(Keep { memory: 15, total: 100 });
+        store.keep(&piece);
+        store.keep(&piece);
+        assert!(store.writing.take().is_some());
+        store.settle(Err(vec![piece.clone(), piece.clone()]));
+        assert!(store.is_kept());
+        let mut reading = Reading::default();
+        for at in [0, 10] {
+            let read = std::future::poll_fn(|cx| reading.poll(&store, at, cx)).await;
+            assert_eq!(read.unwrap(), piece);
+        }
+        assert!(!store.has_room_for(&piece));
+        store.keep(&piece);
+        assert!(!store.is_kept());
+
+        let mut store = Store::new(Keep { memory: 15, total: 100 });
+        store.length = 30;
+        store.settle(Err(vec![piece]));
+        assert!(!store.is_kept(), "a part of it is none of it");
     }
 }
