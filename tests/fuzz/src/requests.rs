@@ -6,7 +6,7 @@ use fireguard_fhir::base::Base;
 use fireguard_fhir::interaction::{BodyKind, Head, Pages, parse};
 use fireguard_fhir::json::check;
 use fireguard_fhir::parameters::Parameters;
-use fireguard_fhir::urls::{Rewrite, Scope, UrlRewriter};
+use fireguard_fhir::urls::{Relative, Rewrite, Scope, UrlRewriter};
 
 /// Lines: method, path, query, content type, accept, prefer, the preconditions, and a form.
 pub fn interaction(data: &[u8]) {
@@ -81,6 +81,16 @@ pub fn urls(data: &[u8]) {
         assert!(rest.is_empty() || rest.starts_with(['/', '?', '#']), "{url}: {rest}");
         assert!(url.ends_with(rest));
     }
+    let relative = Arc::new(Relative::new(parsed.clone()));
+    for json_patch in [false, true] {
+        let inward =
+            |size| through(UrlRewriter::toward_server(Arc::clone(&relative), json_patch), document, size);
+        let (whole, cut) = (inward(document.len().max(1)), inward(base.len()));
+        assert_eq!(whole, cut, "cuts make a difference");
+        if let Some(whole) = whole {
+            assert_eq!(check(document).is_ok(), check(&whole).is_ok(), "{}", String::from_utf8_lossy(&whole));
+        }
+    }
     let to = Base::parse("https://fireguard.example/r4").expect("a base");
     let rule = Arc::new(Rewrite::new(vec![parsed], to));
     for scope in [Scope::Elements, Scope::Everything] {
@@ -95,7 +105,10 @@ pub fn urls(data: &[u8]) {
 }
 
 fn rewritten(rule: &Arc<Rewrite>, scope: Scope, document: &[u8], size: usize) -> Option<Vec<u8>> {
-    let mut rewriter = UrlRewriter::new(Arc::clone(rule), scope);
+    through(UrlRewriter::new(Arc::clone(rule), scope), document, size)
+}
+
+fn through(mut rewriter: UrlRewriter, document: &[u8], size: usize) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     for piece in document.chunks(size) {
         rewriter.feed(piece, &mut out).ok()?;

@@ -58,6 +58,7 @@ const INSTEAD: &[(u16, &str)] = &[
     (823, "another request changed the resource at the same time"),
     (825, "another request created a resource of this id at the same time"),
     (824, "there is a resource already that must not be there twice"),
+    (929, "the resource does not satisfy the condition of its create"),
     (958, "the condition matches several resources"),
     (962, "the condition matches several resources"),
     (973, "the condition matches no resource"),

@@ -12,6 +12,8 @@ const MAX_TAG: usize = 8 * 1024;
 #[derive(Default)]
 pub(super) struct Narrative {
     held: Vec<u8>,
+    /// Within a tag that is too long: it passes to its end.
+    too_long: bool,
 }
 
 impl Narrative {
@@ -19,6 +21,12 @@ impl Narrative {
     pub(super) fn feed(&mut self, piece: &[u8], last: bool, rewrite: &Rewrite, out: &mut Vec<u8>) {
         self.held.extend_from_slice(piece);
         let mut done = 0;
+        if self.too_long {
+            let end = memchr::memchr(b'>', &self.held);
+            self.too_long = end.is_none();
+            done = end.map_or(self.held.len(), |end| end + 1);
+            out.extend_from_slice(&self.held[..done]);
+        }
         while let Some(start) = memchr::memchr(b'<', &self.held[done..]).map(|at| done + at) {
             let Some(end) = memchr::memchr(b'>', &self.held[start..]).map(|at| start + at + 1) else {
                 out.extend_from_slice(&self.held[done..start]);
@@ -26,15 +34,23 @@ impl Narrative {
                 break;
             };
             out.extend_from_slice(&self.held[done..start]);
-            tag(&self.held[start..end], rewrite, out);
+            match &self.held[start..end] {
+                long if long.len() > MAX_TAG => out.extend_from_slice(long),
+                short => tag(short, rewrite, out),
+            }
             done = end;
         }
         let open = self.held[done..].first() == Some(&b'<');
-        if last || !open || self.held.len() - done > MAX_TAG {
+        let too_long = open && self.held.len() - done > MAX_TAG;
+        if last || !open || too_long {
+            self.too_long |= too_long;
             out.extend_from_slice(&self.held[done..]);
             done = self.held.len();
         }
         self.held.drain(..done);
+        if last {
+            *self = Self::default();
+        }
     }
 }
 

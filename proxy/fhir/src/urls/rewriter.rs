@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::narrative::Narrative;
 use super::{Relative, Rewrite};
-use crate::json::scan::{Interest, Scanner, Sink};
+use crate::json::scan::{Interest, MAX_TEXT, Scanner, Sink};
 use crate::json::{self, unescape, write_escaped};
 use crate::outcome::ServerText;
 
@@ -191,7 +191,10 @@ impl Sink for Output {
             Place::PatchPath => self.patched = patched(raw),
             _ => {}
         }
-        let (text, rest) = decoded(raw);
+        // However the stream was cut: of a long text only the start is looked at.
+        let (start, tail) = raw.split_at(raw.len().min(MAX_TEXT));
+        let complete = complete && tail.is_empty();
+        let (text, rest) = decoded(start);
         let url = match (&self.way, place) {
             // Half a link to a page cannot be sealed, and unsealed it leads nowhere.
             (Way::ToCaller(rewrite, _), _) if complete => rewrite.url(&text),
@@ -204,6 +207,7 @@ impl Sink for Output {
             Some(url) => {
                 write_escaped(&mut self.out, &url);
                 self.out.extend_from_slice(rest);
+                self.out.extend_from_slice(tail);
             }
             None => self.out.extend_from_slice(raw),
         }

@@ -159,6 +159,15 @@ fn a_long_narrative_streams() {
     for size in [1, 100, 8192, 100_000] {
         assert_eq!(rewrite(&text, Scope::Elements, size), expected, "{size}");
     }
+    // What is too long for a look stays, wherever it was cut.
+    let inside = format!("<p title='{} <a href=\'{OURS}/A/1\'' href='{OURS}/B/1'>", "z".repeat(9000));
+    let query = format!("{OURS}?a={OURS}/Patient/1\\/{}\\/", "y".repeat(9000));
+    let text = format!(r#"{{"text":{{"div":"{inside}"}},"reference":"{query}"}}"#).replace(r"\'", "'");
+    let expected = rewrite(&text, Scope::Elements, 1 << 20);
+    assert!(expected.starts_with(&format!(r#"{{"text":{{"div":"<p title='zz"#)) && expected.contains(OURS));
+    for size in [1, 100, 8191, 8192, 8193, 8300] {
+        assert_eq!(rewrite(&text, Scope::Elements, size), expected, "{size}");
+    }
 }
 
 #[test]
