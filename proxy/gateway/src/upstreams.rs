@@ -109,45 +109,61 @@ impl Unknown {
     }
 }
 
-/// Asks the servers whose version is not known, all at once, until all have answered or are gone.
+/// Asks the servers whose version is not known, all at once, until all have answered or are gone. The state is not held
+/// meanwhile: a server may never answer.
 ///
 /// # Errors
 /// One speaks another version.
-pub async fn require_r4(shared: &Shared, unknown: &Unknown) -> Result<(), WrongVersion> {
+pub fn require_r4(
+    shared: &Shared,
+    unknown: &Unknown,
+) -> impl Future<Output = Result<(), WrongVersion>> + Send + use<> {
     let routes = shared.routes.iter().filter(|route| unknown.why(&route.upstream_url).is_some());
-    let servers: BTreeMap<_, _> = routes.map(|route| (&route.upstream_url, route)).collect();
-    if servers.is_empty() {
-        return Ok(());
+    let one = |route: &Arc<Route>| {
+        (route.upstream_url.clone(), (route.upstream_name.clone(), route.upstream.clone()))
+    };
+    let servers: BTreeMap<_, _> = routes.map(one).collect();
+    let unknown = unknown.clone();
+    async move {
+        if servers.is_empty() {
+            return Ok(());
+        }
+        let Ok(client) = client() else { return Ok(()) };
+        let ask = |(url, (name, base))| ask(&client, &unknown, url, name, base);
+        try_join_all(servers.into_iter().map(ask)).await.map(drop)
     }
-    let Ok(client) = client() else { return Ok(()) };
-    let ask = async |(url, route): (&String, &Arc<Route>)| {
-        let (name, base) = (&route.upstream_name, &route.upstream);
-        while unknown.why(url).is_some() {
-            match version(&client, base).await {
-                Ok(version) if version.starts_with("4.0") => {
-                    if unknown.lock().remove(url).is_some() {
-                        tracing::info!(upstream = name, fhir_version = version, "the FHIR server speaks R4");
-                    }
+}
+
+async fn ask(
+    client: &Client,
+    unknown: &Unknown,
+    url: String,
+    name: String,
+    base: Base,
+) -> Result<(), WrongVersion> {
+    while unknown.why(&url).is_some() {
+        match version(client, &base).await {
+            Ok(version) if version.starts_with("4.0") => {
+                if unknown.lock().remove(&url).is_some() {
+                    tracing::info!(upstream = name, fhir_version = version, "the FHIR server speaks R4");
                 }
-                Ok(version) => return Err(WrongVersion { base: base.clone(), version }),
-                Err(reason) => {
-                    if unknown.note(url, &reason.to_string()) {
-                        tracing::warn!(upstream = name, %reason, "the FHIR server does not say its version");
-                    }
-                }
+                return Ok(());
             }
-            if unknown.why(url).is_some() {
-                tokio::time::sleep(AGAIN).await;
+            Ok(version) => return Err(WrongVersion { base, version }),
+            Err(reason) => {
+                if unknown.note(&url, &reason.to_string()) {
+                    tracing::warn!(upstream = name, %reason, "the FHIR server does not say its version");
+                }
             }
         }
-        Ok(())
-    };
-    try_join_all(servers.into_iter().map(ask)).await.map(drop)
+        tokio::time::sleep(AGAIN).await;
+    }
+    Ok(())
 }
 
 /// The same while others are served already: a server of another version is only said not to be ready.
-pub async fn keep_asking(shared: &Shared, unknown: &Unknown) {
-    if let Err(wrong) = require_r4(shared, unknown).await {
+pub async fn keep_asking(asking: impl Future<Output = Result<(), WrongVersion>>, unknown: &Unknown) {
+    if let Err(wrong) = asking.await {
         tracing::error!(%wrong, "a new server speaks another version of FHIR");
         unknown.note(&wrong.base.to_string(), &wrong.to_string());
     }

@@ -14,7 +14,7 @@ use crate::reload::{ASKING, Parts, Reloader, Served, aside};
 use crate::server::{Live, NoSuccessor, Server, Sockets, Succession, Successor};
 use crate::state::Shared;
 use crate::traces::Traces;
-use crate::upstreams::{Unknown, require_r4};
+use crate::upstreams::{Unknown, WrongVersion, require_r4};
 use crate::{admin, logging, service};
 
 /// Serves until a signal says to stop, then lets running requests end.
@@ -46,6 +46,9 @@ pub(super) fn run(path: &Path) -> Result<(), Failed> {
         let asked = runtime.block_on(async { timeout(ASKING, require_r4(&shared, &unknown)).await });
         asked.unwrap_or(Ok(())).map_err(|error| report(&error))?;
     }
+    let asking = require_r4(&shared, &unknown);
+    // From here on only what is served holds it.
+    drop(shared);
     let server = Server::start(&live, &sockets.clients, &stop).map_err(|error| report(&error))?;
     let parts = Parts { live: Arc::clone(&live), unknown: unknown.clone(), level };
     let reloader = Reloader::new(path, served, parts, runtime.handle());
@@ -59,7 +62,7 @@ pub(super) fn run(path: &Path) -> Result<(), Failed> {
     runtime.spawn(service::watch(move || pulse.felt()));
     let ended = runtime.block_on(async {
         let mut running = Running { signals, sockets, succession, reloader };
-        let ended = running.until_stopped(shared, unknown).await;
+        let ended = running.until_stopped(asking).await;
         let Running { mut signals, sockets, .. } = running;
         // Before the cores stop: what connects from now on is the successor's, or refused.
         drop(sockets);
@@ -103,8 +106,11 @@ enum Ending {
 impl Running {
     /// Obeys signals until one says to stop, a successor serves, or a server turns out to speak another version
     /// of FHIR.
-    async fn until_stopped(&mut self, shared: Arc<Shared>, unknown: Unknown) -> Result<Ending, Failed> {
-        let mut versions = tokio::spawn(async move { require_r4(&shared, &unknown).await });
+    async fn until_stopped(
+        &mut self,
+        asking: impl Future<Output = Result<(), WrongVersion>> + Send + 'static,
+    ) -> Result<Ending, Failed> {
+        let mut versions = tokio::spawn(asking);
         let mut asking = true;
         loop {
             tokio::select! {

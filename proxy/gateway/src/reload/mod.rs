@@ -155,8 +155,8 @@ impl Inner {
         unknown.succeed(&after, &newcomers);
         let plugins = after.fresh_plugins().join(", ");
         if asked.is_err() {
-            let unknown = unknown.clone();
-            self.runtime.spawn(async move { upstreams::keep_asking(&after, &unknown).await });
+            let (asking, unknown) = (upstreams::require_r4(&after, unknown), unknown.clone());
+            self.runtime.spawn(async move { upstreams::keep_asking(asking, &unknown).await });
         }
         *served = Served { text, fixed };
         Ok(Reloaded { changes: changes.to_string(), plugins })

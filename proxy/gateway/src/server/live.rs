@@ -136,3 +136,30 @@ fn builder(shared: &Shared) -> Builder<TokioExecutor> {
         .max_header_list_size(head_bytes);
     builder
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::Config;
+
+    const TEXT: &str = "[server]\nworkers = 2\n[upstreams.hapi]\nurl = \"http://127.0.0.1:9/fhir\"\n\
+                        [routes.fhir]\npath = \"/fhir\"\nupstream = \"hapi\"\n";
+
+    #[tokio::test]
+    async fn the_old_state_goes_with_its_last_request() {
+        let config = || Config::parse(TEXT, Path::new("fireguard.toml")).unwrap();
+        let first = Arc::new(Shared::build(config()).await.unwrap());
+        let second = Arc::new(first.succeed(config()).await.unwrap());
+        let (old, kept) = (Arc::downgrade(&first), Arc::clone(&first.routes[0].server));
+        let live = Live::new(first).unwrap();
+        let (request, connection) = (live.pipeline(1), live.settings());
+        live.replace(second).unwrap();
+        assert!(old.upgrade().is_some(), "a request still runs");
+        drop(request);
+        assert!(old.upgrade().is_none(), "a connection that rests does not hold it");
+        assert!(Arc::ptr_eq(&kept, &live.shared().routes[0].server));
+        drop(connection);
+    }
+}
