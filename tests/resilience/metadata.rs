@@ -85,3 +85,19 @@ async fn what_is_none_is_not_kept() {
     rig.standin.always("GET", TARGET, Answer::reset());
     assert!(rig.get(TARGET).await.text().contains("well"));
 }
+
+#[tokio::test]
+async fn a_reload_forgets_it() {
+    let rig = Rig::start().await;
+    for name in ["one", "two"] {
+        rig.standin.always("GET", TARGET, Answer::json(200, statement(&rig, name)));
+        assert!(rig.get(TARGET).await.text().contains("one"), "before the reload");
+    }
+    let path = rig.gateway.folder().join("fireguard.toml");
+    let config = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, config.replace("level = \"debug\"", "level = \"info\"")).unwrap();
+    let reload =
+        Ask::new("POST", "/reload").send(rig.gateway.admin_url().trim_start_matches("http://")).await;
+    assert_eq!(reload.status, 200, "{reload:?}");
+    assert!(rig.get(TARGET).await.text().contains("two"));
+}
