@@ -244,3 +244,26 @@ async fn new_connections_get_the_new_certificate() {
     assert!(trusting(&first).get(&url).send().await.is_err(), "the old certificate is served");
     assert_eq!(old.get(&url).send().await.unwrap().status(), 200, "a connection that was there goes on");
 }
+
+/// Whoever starts with a folder for it compiles a plugin once.
+#[tokio::test]
+async fn compiled_plugins_stay_in_their_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = format!("cache = \"{}\"", folder.path().join("made/at/need").display());
+    let compiled = || -> Vec<_> {
+        let files = std::fs::read_dir(folder.path().join("made/at/need")).unwrap();
+        files
+            .map(|file| {
+                (file.as_ref().unwrap().file_name(), file.unwrap().metadata().unwrap().modified().unwrap())
+            })
+            .collect()
+    };
+    let change = Change { server, tables: route("plain", "keep", ""), ..Change::default() };
+    let first = rig(change.clone()).await;
+    let kept = compiled();
+    assert!(kept.len() == 1 && kept[0].0.to_string_lossy().ends_with(".cwasm"), "{kept:?}");
+    drop(first);
+    let second = rig(change).await;
+    assert_eq!(second.get("/plain/Patient/well").await.status, 200);
+    assert_eq!(compiled(), kept, "compiled again");
+}
