@@ -113,6 +113,18 @@ async fn a_slow_upload_waits_here() {
     assert!(rig.standin.requests_to("POST", "*").is_empty());
 }
 
+/// Looking whether an update was carried out needs a place of its own: that of the conflict is free by then.
+#[tokio::test]
+async fn a_second_look_finds_a_place() {
+    let rig = rig("concurrency = { start = 1, least = 1, most = 1, queue_time = \"200ms\" }").await;
+    rig.standin.always("HEAD", TARGET, Answer::json(200, WELL));
+    rig.standin.next("PUT", TARGET, [Answer::reset(), Answer::outcome(409, "conflict").chunked()]);
+    let body = r#"{"resourceType":"Patient","id":"1"}"#;
+    rig.standin.always("GET", "/fhir/Patient/1/_history/4", Answer::json(200, body));
+    let reply = rig.send(Ask::json("PUT", TARGET, body).header("If-Match", "W/\"3\"")).await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+}
+
 /// HAPI's words for it, in a 500 that closes the connection.
 #[tokio::test]
 async fn a_read_that_found_no_connection_is_sent_again() {

@@ -29,6 +29,8 @@ pub(super) async fn settle<N: Next<Ready>>(kind: Kind, ready: Ready, next: &mut 
             Ok(deleted)
         }
         (Kind::UpdateOfVersion, StatusCode::CONFLICT | StatusCode::PRECONDITION_FAILED) => {
+            // Unread, it would keep its place at the server.
+            drop(answer);
             carried_out(ready, next).await.ok_or_else(unknown)
         }
         (_, StatusCode::REQUEST_TIMEOUT | StatusCode::CONFLICT | StatusCode::TOO_MANY_REQUESTS) => {
