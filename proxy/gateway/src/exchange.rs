@@ -4,9 +4,9 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 use fireguard_fhir::base::Base;
 use fireguard_fhir::interaction::Request;
-use bytes::Bytes;
 use fireguard_traffic::body::{Body, Outgoing, full};
 use fireguard_traffic::forwarded::Origin;
 use fireguard_traffic::replay::{Keep, Replay};
