@@ -19,8 +19,8 @@ use crate::failure::Failure;
 use crate::server::Peer;
 use crate::stage::layer;
 use crate::stages::{
-    batch, body, breaker, compress, concurrency, cors, enter, forward, gate, hapi, metadata, observe, own_writes,
-    plugins, rate, rescue, retry, rewrite, route, vet,
+    batch, body, breaker, compress, concurrency, cors, enter, forward, gate, hapi, metadata, observe,
+    own_writes, plugins, rate, rescue, retry, rewrite, route, vet,
 };
 use crate::state::Shared;
 use crate::traces::Trace;
