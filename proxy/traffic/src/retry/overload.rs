@@ -7,7 +7,8 @@ use memchr::memmem::Finder;
 /// This much of an answer is looked at.
 pub const LOOK: usize = 8 << 10;
 
-/// Of Spring and of the connection pool; both are thrown before a transaction begins.
+/// Of Spring and of the connection pool. Thrown before a transaction begins; but HAPI runs the reads of a Bundle after
+/// its commit, and one of them may say so of writes that are stored (decision 0009).
 static TEXTS: LazyLock<[Finder<'static>; 2]> = LazyLock::new(|| {
     [
         Finder::new("CannotCreateTransactionException: Could not open JPA EntityManager"),
