@@ -1,7 +1,12 @@
 //! What Fireguard does when clients, the FHIR server or plugins misbehave: the real binary before a stand-in
 //! that fails on purpose.
 #![forbid(unsafe_code)]
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a helper of a test may fail like the test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a helper of a test may fail like the test, and says what it skips"
+)]
 
 mod answers;
 mod batches;
