@@ -26,6 +26,7 @@ struct Search<'a> {
     base: String,
     server: String,
     markers: &'a Markers,
+    progress: &'a Progress,
     dates: Originals,
     tally: Tally,
 }
@@ -54,6 +55,7 @@ pub(super) fn search(
         base: format!("{}/research", gateway.url()),
         server: upstream.trim_start_matches("http://").split('/').next().unwrap_or(upstream).to_owned(),
         markers,
+        progress,
         dates: Originals::of(resources.iter().copied()),
         tally: Tally::default(),
     };
@@ -128,6 +130,9 @@ impl Search<'_> {
         let failed = |error: ureq::Error| Error::Usage(format!("{url}: {error}"));
         let mut answer = self.agent.get(url).call().map_err(failed)?;
         self.tally.answers += 1;
+        if self.tally.answers.is_multiple_of(2_000) {
+            self.progress.step(&format!("searched {} answers", self.tally.answers));
+        }
         let headers: Vec<String> = answer
             .headers()
             .iter()
