@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use fireguard_fhir::base::Base;
-use fireguard_fhir::interaction::Request;
+use fireguard_fhir::interaction::{BodyKind, Interaction, Preconditions, Prefer, Request};
+use fireguard_fhir::parameters::Parameters;
 use fireguard_traffic::body::{Body, Outgoing, full};
 use fireguard_traffic::forwarded::Origin;
 use fireguard_traffic::replay::{Keep, Replay};
@@ -84,16 +85,37 @@ pub struct Upload {
 impl Ready {
     /// The same once more, if its body can be sent again.
     pub fn again(&self) -> Option<Self> {
-        Some(Self {
+        let body = self.body.again()?;
+        Some(self.with(self.request.clone(), body))
+    }
+
+    /// A question of our own that this exchange gives rise to: without parameters, conditions or a body.
+    pub fn asking(&self, interaction: Interaction, head_only: bool) -> Self {
+        let request = Request {
+            interaction,
+            head_only,
+            parameters: Parameters::default(),
+            format: self.request.format,
+            pretty: None,
+            binary_raw: false,
+            body: BodyKind::None,
+            preconditions: Preconditions::default(),
+            prefer: Prefer::default(),
+        };
+        self.with(request, Upload::whole(Bytes::new()))
+    }
+
+    fn with(&self, request: Request, body: Upload) -> Self {
+        Self {
             id: self.id.clone(),
             client: self.client,
             route: Arc::clone(&self.route),
             base: self.base.clone(),
-            request: self.request.clone(),
+            request,
             headers: self.headers.clone(),
-            body: self.body.again()?,
+            body,
             facts: Arc::clone(&self.facts),
-        })
+        }
     }
 }
 

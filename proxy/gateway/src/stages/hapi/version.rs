@@ -2,16 +2,12 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use fireguard_fhir::ResourceType;
-use fireguard_fhir::interaction::{
-    BodyKind, Id, IfNoneMatch, Interaction, Preconditions, Prefer, Refusal, Request,
-};
+use fireguard_fhir::interaction::{Id, IfNoneMatch, Interaction, Refusal, Request};
 use fireguard_fhir::outcome::IssueCode;
-use fireguard_fhir::parameters::Parameters;
 use http::{StatusCode, header};
 
-use crate::exchange::{Ready, Upload};
+use crate::exchange::Ready;
 use crate::failure::Failure;
 use crate::stage::Next;
 
@@ -99,26 +95,7 @@ impl Condition {
 
     /// The question for the version.
     pub(super) fn look(&self, ready: &Ready) -> Ready {
-        Ready {
-            id: ready.id.clone(),
-            client: ready.client,
-            route: Arc::clone(&ready.route),
-            base: ready.base.clone(),
-            request: Request {
-                interaction: Interaction::Read { ty: self.ty, id: self.id.clone() },
-                head_only: true,
-                parameters: Parameters::default(),
-                format: ready.request.format,
-                pretty: None,
-                binary_raw: false,
-                body: BodyKind::None,
-                preconditions: Preconditions::default(),
-                prefer: Prefer::default(),
-            },
-            headers: ready.headers.clone(),
-            body: Upload::whole(Bytes::new()),
-            facts: Arc::clone(&ready.facts),
-        }
+        ready.asking(Interaction::Read { ty: self.ty, id: self.id.clone() }, true)
     }
 }
 

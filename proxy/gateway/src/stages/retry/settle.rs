@@ -1,9 +1,7 @@
 //! What an answer means when an earlier attempt at the same change may have been carried out.
 
-use bytes::Bytes;
-use fireguard_fhir::interaction::{BodyKind, Id, Interaction, Preconditions, Prefer, Request, Return};
+use fireguard_fhir::interaction::{Id, Interaction, Return};
 use fireguard_fhir::outcome::IssueCode;
-use fireguard_fhir::parameters::Parameters;
 use fireguard_traffic::body::{Begun, Body, empty, full};
 use fireguard_traffic::retry::matrix::Kind;
 use http::{Response, StatusCode};
@@ -11,7 +9,7 @@ use http_body_util::BodyExt;
 use serde_json::Value;
 
 use crate::config::defaults;
-use crate::exchange::{Ready, Upload};
+use crate::exchange::Ready;
 use crate::failure::{Failure, Source};
 use crate::stage::{Answer, Next};
 
@@ -56,21 +54,7 @@ async fn carried_out<N: Next<Ready>>(ready: Ready, next: &mut N) -> Option<Respo
     let brought = ready.body.look().ok()?.collect().await.ok()?.to_bytes();
     let interaction = Interaction::VersionRead { ty: *ty, id: id.clone(), version };
     let wanted = ready.request.prefer.representation;
-    let look = Ready {
-        request: Request {
-            interaction,
-            head_only: false,
-            parameters: Parameters::default(),
-            format: ready.request.format,
-            pretty: None,
-            binary_raw: false,
-            body: BodyKind::None,
-            preconditions: Preconditions::default(),
-            prefer: Prefer::default(),
-        },
-        body: Upload::whole(Bytes::new()),
-        ..ready
-    };
+    let look = ready.asking(interaction, false);
     let (parts, body) =
         next.call(look).await.ok().filter(|found| found.status() == StatusCode::OK)?.into_parts();
     let limit = defaults::RESOURCE as usize;
