@@ -60,15 +60,12 @@ pub fn chance() -> Result<Secret, NoKey> {
 }
 
 impl KeyRing {
-    /// Keys made of these secrets; without any, of chance: good for as long as this process runs.
+    /// Keys made of these secrets, of which there is at least one: [`chance`], if no other.
     ///
     /// # Errors
-    /// There is no chance to be had, or the library refuses.
+    /// The library refuses.
     pub fn new(secrets: &[impl AsRef<[u8]>], lifetime: Duration) -> Result<Self, NoKey> {
-        let mut keys: Vec<Key> = secrets.iter().map(|s| Key::of(s.as_ref())).collect::<Result<_, _>>()?;
-        if keys.is_empty() {
-            keys.push(Key::of(chance()?.expose())?);
-        }
+        let keys = secrets.iter().map(|secret| Key::of(secret.as_ref())).collect::<Result<_, _>>()?;
         Ok(Self { keys, lifetime })
     }
 
