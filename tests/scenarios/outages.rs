@@ -7,25 +7,11 @@ use std::sync::Arc;
 
 use fireguard_test_support::hapi::{End, Hapi, Options};
 
-use crate::common::world::gateway;
+use crate::common::world::{config, gateway};
 use load::Load;
 
 /// Short enough that a HAPI that stands still is given up while the test looks on.
-const CONFIG: &str = r#"
-[server]
-listen = "127.0.0.1:0"
-workers = 1
-
-[admin]
-listen = "127.0.0.1:0"
-
-[upstreams.hapi]
-url = "{upstream}"
-
-[routes.fhir]
-path = "/fhir"
-upstream = "hapi"
-
+const LIMITS: &str = r#"
 [limits]
 answer_head = "5s"
 bundle_answer_head = "5s"
@@ -38,7 +24,7 @@ async fn writes_are_kept_and_made_once_whatever_happens_to_hapi() {
     let options = Options::default().postgres().setting("pool.size", "2").setting("pool.wait.ms", "1000");
     let options = options.without_jobs().setting("page.max", "5000");
     let hapi = Hapi::start(options).await.expect("a HAPI on PostgreSQL");
-    let gateway = gateway(CONFIG, hapi.base_url()).await;
+    let gateway = gateway(&config(LIMITS), hapi.base_url()).await;
     let base = format!("{}/fhir", gateway.url());
     let load = Arc::new(Load::prepare(&base, hapi.base_url()).await);
 

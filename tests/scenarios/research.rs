@@ -268,24 +268,10 @@ pub(crate) fn config(name: &str) -> Option<String> {
     std::io::Read::read_exact(&mut fs::File::open("/dev/urandom").unwrap(), &mut random).unwrap();
     let hex: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
     fs::write(&key, hex).unwrap();
-    Some(CONFIG.replace("{key}", &key.display().to_string()))
+    Some(crate::common::world::config(RESEARCH).replace("{key}", &key.display().to_string()))
 }
 
-const CONFIG: &str = r#"
-[server]
-listen = "127.0.0.1:0"
-workers = 1
-
-[admin]
-listen = "127.0.0.1:0"
-
-[upstreams.hapi]
-url = "{upstream}"
-
-[routes.fhir]
-path = "/fhir"
-upstream = "hapi"
-
+const RESEARCH: &str = r#"
 [routes.research]
 path = "/research"
 upstream = "hapi"

@@ -4,22 +4,9 @@ use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
 use crate::common::World;
+use crate::common::world::config;
 
 const OFF: &str = r#"
-[server]
-listen = "127.0.0.1:0"
-workers = 1
-
-[admin]
-listen = "127.0.0.1:0"
-
-[upstreams.hapi]
-url = "{upstream}"
-
-[routes.fhir]
-path = "/fhir"
-upstream = "hapi"
-
 [routes.as-it-is]
 path = "/as-it-is"
 upstream = "hapi"
@@ -39,7 +26,7 @@ struct Trap {
 
 impl Trap {
     async fn start() -> Self {
-        let world = World::with(OFF).await;
+        let world = World::with(&config(OFF)).await;
         let (right, plain) = (world.base(), format!("{}/as-it-is", world.gateway.url()));
         Self { world, right, plain }
     }

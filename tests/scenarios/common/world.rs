@@ -19,7 +19,7 @@ pub(crate) struct World {
 impl World {
     /// With two plain routes, `/fhir` and `/second/r4`.
     pub(crate) async fn start() -> Self {
-        Self::with(PLAIN).await
+        Self::with(&config(SECOND)).await
     }
 
     /// With a configuration in which `{upstream}` stands for HAPI's base.
@@ -46,6 +46,27 @@ impl World {
         steps::compare(&self.client, direct, proxied, self.hidden(), steps).await;
     }
 }
+
+/// A configuration with `/fhir` before `{upstream}`, and these tables more.
+pub(crate) fn config(more: &str) -> String {
+    format!("{BEFORE}{more}")
+}
+
+const BEFORE: &str = r#"
+[server]
+listen = "127.0.0.1:0"
+workers = 1
+
+[admin]
+listen = "127.0.0.1:0"
+
+[upstreams.hapi]
+url = "{upstream}"
+
+[routes.fhir]
+path = "/fhir"
+upstream = "hapi"
+"#;
 
 /// Starts a Fireguard; `{upstream}` of the configuration becomes `upstream`.
 pub(crate) async fn gateway(config: &str, upstream: &str) -> Gateway {
@@ -74,21 +95,7 @@ pub(crate) fn folder(name: &str) -> PathBuf {
     folder
 }
 
-const PLAIN: &str = r#"
-[server]
-listen = "127.0.0.1:0"
-workers = 1
-
-[admin]
-listen = "127.0.0.1:0"
-
-[upstreams.hapi]
-url = "{upstream}"
-
-[routes.fhir]
-path = "/fhir"
-upstream = "hapi"
-
+const SECOND: &str = r#"
 [routes.second]
 path = "/second/r4"
 upstream = "hapi"
