@@ -174,6 +174,8 @@ impl Shared {
         PoolSettings {
             host: upstream.host().trim_matches(['[', ']']).to_owned(),
             port: upstream.port(),
+            addresses: Vec::new(),
+            tls: None,
             connect_timeout: self.limits.connect.0,
             body_idle_timeout: self.limits.body_idle.0,
             keep_idle: defaults::KEEP_IDLE,

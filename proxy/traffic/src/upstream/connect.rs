@@ -1,20 +1,27 @@
 //! How connections to a server are made and kept.
 
+use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::SendError;
+use super::stream::Stream;
+use super::{SendError, Tls};
 
 /// How connections are made and kept.
 #[derive(Debug, Clone)]
 pub struct PoolSettings {
-    /// Host name or address, without brackets.
+    /// Host name or address, without brackets. Over TLS the certificate must name it.
     pub host: String,
     /// TCP port.
     pub port: u16,
-    /// How long connecting may take.
+    /// Where the host is, in the order to try; empty: the name is looked up for each connection.
+    pub addresses: Vec<SocketAddr>,
+    /// Speak TLS.
+    pub tls: Option<Tls>,
+    /// How long connecting may take, the TLS handshake included.
     pub connect_timeout: Duration,
     /// How long the server may stay silent inside a body.
     pub body_idle_timeout: Duration,
@@ -26,13 +33,22 @@ pub struct PoolSettings {
 
 impl PoolSettings {
     /// A new connection.
-    pub(super) async fn connect(&self) -> Result<TcpStream, SendError> {
-        let address = (self.host.as_str(), self.port);
-        let stream = timeout(self.connect_timeout, TcpStream::connect(address))
+    pub(super) async fn connect(&self) -> Result<Stream, SendError> {
+        timeout(self.connect_timeout, self.stream())
             .await
             .map_err(|_| SendError::ConnectTimeout)?
-            .map_err(SendError::Connect)?;
-        stream.set_nodelay(true).map_err(SendError::Connect)?;
-        Ok(stream)
+            .map_err(SendError::Connect)
+    }
+
+    async fn stream(&self) -> io::Result<Stream> {
+        let tcp = match &self.addresses[..] {
+            [] => TcpStream::connect((self.host.as_str(), self.port)).await?,
+            addresses => TcpStream::connect(addresses).await?,
+        };
+        tcp.set_nodelay(true)?;
+        Ok(match &self.tls {
+            None => Stream::Tcp(tcp),
+            Some(tls) => Stream::Tls(Box::new(tls.encrypt(&self.host, tcp).await?)),
+        })
     }
 }

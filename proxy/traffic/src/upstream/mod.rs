@@ -10,6 +10,8 @@ mod idle;
 mod lease;
 mod pool;
 mod silence;
+mod stream;
+mod tls;
 
 use std::future::Future;
 
@@ -23,6 +25,7 @@ pub use connect::PoolSettings;
 pub use fused::{Fused, FusedBody};
 pub use lease::LeasedBody;
 pub use pool::Pool;
+pub use tls::{Identity, Tls, TlsError};
 
 /// Sends requests to one FHIR server over HTTP/1.1.
 pub trait Upstream: Clone + Send + Sync + 'static {

@@ -55,7 +55,7 @@ async fn whole_answers_are_read_at_every_cut<K: Kind>() {
             if !closes {
                 script.push(Step::Hold);
             }
-            let server = Server::start([script]).await;
+            let server = Server::for_kind::<K>([script]).await;
             let (_, headers, read) = ask(&K::to(server.address), method)
                 .await
                 .unwrap_or_else(|error| panic!("{answer:?} cut at {cut}: {error}"));
@@ -79,7 +79,7 @@ async fn a_cut_short_answer_never_ends_cleanly<K: Kind>() {
                 let before = answer.as_bytes()[..cut].to_vec();
                 let mut script = vec![Step::Request, Step::Send(before), Step::Pause];
                 script.extend(last.clone());
-                let server = Server::start([script]).await;
+                let server = Server::for_kind::<K>([script]).await;
                 let read = ask(&K::to(server.address), method).await;
                 assert!(read.is_err(), "{answer:?} cut at {cut}: {read:?}");
             }))
@@ -125,7 +125,7 @@ async fn hostile_answers_are_refused<K: Kind>() {
         (&many, true),
         (&interim, false),
     ] {
-        let server = Server::start([vec![Step::Request, Step::Send(answer.into())]]).await;
+        let server = Server::for_kind::<K>([vec![Step::Request, Step::Send(answer.into())]]).await;
         let read = ask(&K::to(server.address), "GET").await;
         if read.is_err() != (K::FUSED || hyper_too) {
             surprises.push(format!("{:?}: {read:?}", &answer[..answer.len().min(80)]));
@@ -153,7 +153,7 @@ async fn large_bodies_arrive_whole<K: Kind>() {
                 answer.extend_from_slice(b"0\r\n\r\n");
             }
         }
-        let server = Server::start([vec![Step::Request, Step::Send(answer), Step::Hold]]).await;
+        let server = Server::for_kind::<K>([vec![Step::Request, Step::Send(answer), Step::Hold]]).await;
         let (_, _, read) = ask(&K::to(server.address), "GET").await.unwrap();
         assert!(read == body, "chunks of {chunk:?}");
     }

@@ -74,7 +74,7 @@ async fn what_follows_an_answer_is_never_taken_for_the_next<K: Kind>() {
         let line_end = vec![Step::Request, answer, Step::Pause, Step::Send(b"\r\n".to_vec()), Step::Hold];
         for script in [at_once, later, line_end] {
             let steps = script.len() - 1;
-            let server = Server::start([script, answers([SECOND])]).await;
+            let server = Server::for_kind::<K>([script, answers([SECOND])]).await;
             let upstream = K::to(server.address);
             ask(&upstream, "GET").await.unwrap();
             server.played(steps).await;
@@ -87,7 +87,7 @@ async fn what_follows_an_answer_is_never_taken_for_the_next<K: Kind>() {
 async fn a_connection_that_was_closed_at_rest_does_no_harm<K: Kind>() {
     for last in [Step::Pause, Step::Reset] {
         let closing = vec![Step::Request, Step::Send(FIRST.into()), Step::Pause, last];
-        let server = Server::start([closing, answers([SECOND])]).await;
+        let server = Server::for_kind::<K>([closing, answers([SECOND])]).await;
         let upstream = K::to(server.address);
         assert_eq!(read(&upstream).await, "first");
         server.finished(1).await;
@@ -102,7 +102,7 @@ async fn closing_answers_end_their_connection<K: Kind>() {
         "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: x\r\nConnection: close\r\n\r\nok",
         "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
     ] {
-        let server = Server::start([answers([answer]), answers([SECOND])]).await;
+        let server = Server::for_kind::<K>([answers([answer]), answers([SECOND])]).await;
         let upstream = K::to(server.address);
         assert_eq!(read(&upstream).await, "ok");
         server.finished(1).await;
@@ -112,7 +112,7 @@ async fn closing_answers_end_their_connection<K: Kind>() {
 
 async fn a_body_that_is_dropped_closes_its_connection<K: Kind>() {
     let half = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf ";
-    let server = Server::start([answers([half]), answers([SECOND])]).await;
+    let server = Server::for_kind::<K>([answers([half]), answers([SECOND])]).await;
     let upstream = K::to(server.address);
     let response = upstream.send(&request("GET"), Outgoing::Whole(Bytes::new())).await.unwrap();
     let mut body = response.into_body();
@@ -127,11 +127,11 @@ async fn it_says_whether_the_connection_had_been_used<K: Kind>() {
         Err(Ok(SendError::Broken { reused, .. })) => reused,
         other => panic!("{other:?}"),
     };
-    let server = Server::start([vec![Step::Request]]).await;
+    let server = Server::for_kind::<K>([vec![Step::Request]]).await;
     assert!(!used(send(&K::to(server.address), "GET", "").await));
 
     let twice = vec![Step::Request, Step::Send(FIRST.into()), Step::Request];
-    let server = Server::start([twice.clone()]).await;
+    let server = Server::for_kind::<K>([twice.clone()]).await;
     let upstream = K::to(server.address);
     assert_eq!(read(&upstream).await, "first");
     server.played(2).await;
@@ -139,7 +139,7 @@ async fn it_says_whether_the_connection_had_been_used<K: Kind>() {
 
     // An answer that has begun was meant: asking again would not help.
     let begun = twice.into_iter().chain([Step::Send(b"HTTP/1.1 200".to_vec())]).collect();
-    let server = Server::start([begun]).await;
+    let server = Server::for_kind::<K>([begun]).await;
     let upstream = K::to(server.address);
     assert_eq!(read(&upstream).await, "first");
     server.played(2).await;
@@ -161,7 +161,7 @@ async fn silence_inside_a_body_ends_it<K: Kind>() {
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nwhole\r\n",
         "HTTP/1.1 200 OK\r\n\r\nwhole",
     ] {
-        let server = Server::start([answers([answer])]).await;
+        let server = Server::for_kind::<K>([answers([answer])]).await;
         let patience = Duration::from_millis(50);
         let upstream = K::connect(PoolSettings { body_idle_timeout: patience, ..settings(server.address) });
         let error = ask(&upstream, "GET").await.unwrap_err();
@@ -173,7 +173,7 @@ async fn silence_inside_a_body_ends_it<K: Kind>() {
 async fn a_slow_reader_is_not_a_silent_server<K: Kind>() {
     let mut answer = b"HTTP/1.1 200 OK\r\nContent-Length: 9000000\r\n\r\n".to_vec();
     answer.resize(answer.len() + 9_000_000, b'x');
-    let server = Server::start([vec![Step::Request, Step::Send(answer), Step::Hold]]).await;
+    let server = Server::for_kind::<K>([vec![Step::Request, Step::Send(answer), Step::Hold]]).await;
     let patience = Duration::from_millis(500);
     let upstream = K::connect(PoolSettings { body_idle_timeout: patience, ..settings(server.address) });
     let mut response = upstream.send(&request("GET"), Outgoing::Whole(Bytes::new())).await.unwrap();

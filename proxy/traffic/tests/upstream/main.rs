@@ -6,6 +6,7 @@ mod answers;
 mod connections;
 mod requests;
 mod server;
+mod tls;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -21,6 +22,8 @@ use http_body_util::BodyExt;
 trait Kind: Upstream<Body: Unpin> {
     /// Polled in the exchange's own task: stricter, and its connections are back as soon as the answer has ended.
     const FUSED: bool;
+    /// It speaks TLS.
+    const TLS: bool = false;
 
     fn connect(settings: PoolSettings) -> Self;
 
@@ -49,6 +52,8 @@ fn settings(address: SocketAddr) -> PoolSettings {
     PoolSettings {
         host: address.ip().to_string(),
         port: address.port(),
+        addresses: Vec::new(),
+        tls: None,
         connect_timeout: Duration::from_secs(5),
         body_idle_timeout: Duration::from_secs(20),
         keep_idle: Duration::from_secs(20),
@@ -83,7 +88,7 @@ async fn send(
     Ok((parts.status, parts.headers, body.to_bytes().to_vec()))
 }
 
-/// A test of each kind.
+/// A test of each kind, plain and over TLS.
 macro_rules! both {
     ($($name:ident),+ $(,)?) => {
         mod hyper {
@@ -91,6 +96,16 @@ macro_rules! both {
         }
         mod fused {
             $(#[tokio::test] async fn $name() { super::$name::<fireguard_traffic::upstream::Connections>().await })+
+        }
+        mod hyper_over_tls {
+            use crate::tls::OverTls;
+            use fireguard_traffic::upstream::Pool;
+            $(#[tokio::test] async fn $name() { super::$name::<OverTls<Pool>>().await })+
+        }
+        mod fused_over_tls {
+            use crate::tls::OverTls;
+            use fireguard_traffic::upstream::Connections;
+            $(#[tokio::test] async fn $name() { super::$name::<OverTls<Connections>>().await })+
         }
     };
 }

@@ -21,7 +21,7 @@ async fn requests_arrive_as_they_were_made<K: Kind>() {
     for (method, body, length) in
         [("GET", "", None), ("DELETE", "", None), ("POST", "", Some("0")), ("POST", "a=b&c=d", Some("7"))]
     {
-        let server = Server::start([answers([OK])]).await;
+        let server = Server::for_kind::<K>([answers([OK])]).await;
         send(&K::to(server.address), method, body).await.map_err(|_| "failed").unwrap();
         let request = String::from_utf8(server.seen().requests.remove(0)).unwrap();
         let (head, sent) = request.split_once("\r\n\r\n").unwrap();
@@ -38,7 +38,7 @@ async fn requests_arrive_as_they_were_made<K: Kind>() {
 }
 
 async fn a_body_larger_than_any_buffer_arrives<K: Kind>() {
-    let server = Server::start([answers([OK])]).await;
+    let server = Server::for_kind::<K>([answers([OK])]).await;
     let body = Bytes::from(vec![b'x'; 20_000_000]);
     let sending = K::to(server.address);
     let response = sending.send(&request("POST"), Outgoing::Whole(body)).await.unwrap();
@@ -49,7 +49,7 @@ async fn a_body_larger_than_any_buffer_arrives<K: Kind>() {
 async fn an_answer_that_does_not_wait_for_the_request_is_read<K: Kind>() {
     let too_large = b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig".to_vec();
     let pause = vec![Step::RequestHead, Step::Send(too_large), Step::Pause, Step::Pause, Step::Hold];
-    let server = Server::start([pause, answers([OK])]).await;
+    let server = Server::for_kind::<K>([pause, answers([OK])]).await;
     let upstream = K::to(server.address);
     let body = Bytes::from(vec![b'x'; 20_000_000]);
     let response = upstream.send(&request("POST"), Outgoing::Whole(body)).await.unwrap();
@@ -63,14 +63,14 @@ async fn an_answer_that_does_not_wait_for_the_request_is_read<K: Kind>() {
 
 async fn a_reason_given_before_a_reset_is_not_lost<K: Kind>() {
     let too_large = b"HTTP/1.1 413 Too Large\r\nConnection: close\r\nContent-Length: 3\r\n\r\nbig".to_vec();
-    let server = Server::start([vec![Step::RequestHead, Step::Send(too_large), Step::Hold]]).await;
+    let server = Server::for_kind::<K>([vec![Step::RequestHead, Step::Send(too_large), Step::Hold]]).await;
     let body = Bytes::from(vec![b'x'; 3_000_000]);
     let response = K::to(server.address).send(&request("POST"), Outgoing::Whole(body)).await.unwrap();
     assert_eq!(response.status(), 413);
 }
 
 async fn bodies_that_stream_arrive<K: Kind>() {
-    let server = Server::start([answers([OK])]).await;
+    let server = Server::for_kind::<K>([answers([OK])]).await;
     let outgoing = Outgoing::Stream(body::full("a streamed body"));
     let response = K::to(server.address).send(&request("POST"), outgoing).await.unwrap();
     assert_eq!(response.status(), 200);

@@ -5,9 +5,14 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::Kind;
+use super::tls::PKI;
 
 /// Long enough for what was sent before to be read on its own; nothing depends on it.
 const PAUSE: Duration = Duration::from_millis(2);
@@ -27,6 +32,8 @@ pub(crate) enum Step {
     Hold,
     /// Resets instead of closing.
     Reset,
+    /// Closes the connection without TLS' word that it is over.
+    Sever,
 }
 
 /// A running server. Each connection plays the next script; the last one is played again and again.
@@ -43,6 +50,8 @@ pub(crate) struct Seen {
     pub(crate) connections: usize,
     /// Connections that played to their end, a hold included.
     pub(crate) finished: usize,
+    /// TLS connections that took up an earlier session.
+    pub(crate) resumed: usize,
     /// Steps that were done, of all connections.
     pub(crate) steps: usize,
     /// Requests as they came.
@@ -51,6 +60,15 @@ pub(crate) struct Seen {
 
 impl Server {
     pub(crate) async fn start(scripts: impl IntoIterator<Item = Vec<Step>>) -> Self {
+        Self::with(scripts, None).await
+    }
+
+    /// Plain or over TLS, as this kind of connection expects it.
+    pub(crate) async fn for_kind<K: Kind>(scripts: impl IntoIterator<Item = Vec<Step>>) -> Self {
+        Self::with(scripts, K::TLS.then(|| PKI.acceptor())).await
+    }
+
+    pub(crate) async fn with(scripts: impl IntoIterator<Item = Vec<Step>>, tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Mutex::new(Seen::default()));
@@ -62,8 +80,23 @@ impl Server {
             while let Ok((stream, _)) = listener.accept().await {
                 log.lock().unwrap().connections += 1;
                 let script = if scripts.len() > 1 { scripts.pop_front() } else { scripts.front().cloned() };
-                let log = Arc::clone(&log);
-                connections.spawn(async move { play(stream, script.unwrap_or_default(), &log).await });
+                let (log, tls) = (Arc::clone(&log), tls.clone());
+                let script = script.unwrap_or_default();
+                stream.set_nodelay(true).unwrap();
+                connections.spawn(async move {
+                    match tls {
+                        None => play(stream, script, &log).await,
+                        // Who does not get on with TLS has not connected.
+                        Some(tls) => {
+                            if let Ok(stream) = tls.accept(stream).await {
+                                let resumed = rustls::HandshakeKind::Resumed;
+                                let kind = stream.get_ref().1.handshake_kind();
+                                log.lock().unwrap().resumed += usize::from(kind == Some(resumed));
+                                play(stream, script, &log).await;
+                            }
+                        }
+                    }
+                });
             }
         });
         Self { address, seen, _accepting: accepting }
@@ -98,8 +131,25 @@ pub(crate) fn answers<const N: usize>(answers: [&str; N]) -> Vec<Step> {
     steps.chain([Step::Hold]).collect()
 }
 
-async fn play(mut stream: TcpStream, script: Vec<Step>, log: &Mutex<Seen>) {
-    stream.set_nodelay(true).unwrap();
+/// A connection as a server holds it.
+trait Held: AsyncRead + AsyncWrite + Unpin {
+    fn tcp(&self) -> &TcpStream;
+}
+
+impl Held for TcpStream {
+    fn tcp(&self) -> &TcpStream {
+        self
+    }
+}
+
+impl Held for TlsStream<TcpStream> {
+    fn tcp(&self) -> &TcpStream {
+        self.get_ref().0
+    }
+}
+
+async fn play(mut stream: impl Held, script: Vec<Step>, log: &Mutex<Seen>) {
+    let mut says_so = true;
     for step in script {
         let played = match step {
             Step::Request => match read_request(&mut stream, true).await {
@@ -110,7 +160,10 @@ async fn play(mut stream: TcpStream, script: Vec<Step>, log: &Mutex<Seen>) {
                 None => false,
             },
             Step::RequestHead => read_request(&mut stream, false).await.is_some(),
-            Step::Send(bytes) => stream.write_all(&bytes).await.is_ok(),
+            Step::Send(bytes) => {
+                // TLS keeps what does not fit until it is told to let go of it.
+                stream.write_all(&bytes).await.is_ok() && stream.flush().await.is_ok()
+            }
             Step::Pause => {
                 tokio::time::sleep(PAUSE).await;
                 true
@@ -120,7 +173,12 @@ async fn play(mut stream: TcpStream, script: Vec<Step>, log: &Mutex<Seen>) {
                 true
             }
             Step::Reset => {
-                stream.set_zero_linger().unwrap();
+                stream.tcp().set_zero_linger().unwrap();
+                says_so = false;
+                false
+            }
+            Step::Sever => {
+                says_so = false;
                 false
             }
         };
@@ -129,11 +187,15 @@ async fn play(mut stream: TcpStream, script: Vec<Step>, log: &Mutex<Seen>) {
         }
         log.lock().unwrap().steps += 1;
     }
+    if says_so {
+        // The other side may be gone already.
+        let _ = stream.shutdown().await;
+    }
     drop(stream);
     log.lock().unwrap().finished += 1;
 }
 
-async fn read_request(stream: &mut TcpStream, with_body: bool) -> Option<Vec<u8>> {
+async fn read_request(stream: &mut impl Held, with_body: bool) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut byte = [0];
     while !bytes.ends_with(b"\r\n\r\n") {

@@ -1,16 +1,18 @@
 //! One connection: a request out, an answer's head in, in the task that asks.
 
-use std::io;
-use std::task::{Context, Poll};
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::{Method, Request};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncReadExt, AsyncWrite};
 
 use super::error::AnswerError;
 use super::head::{Head, HeadReader};
 use super::request;
+use crate::upstream::stream::Stream;
 
 /// Bytes of one read, and the least room for one.
 const READ: usize = 64 << 10;
@@ -18,7 +20,7 @@ const LEAST_ROOM: usize = READ / 2;
 
 /// A connection to the server.
 pub(super) struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     /// What has arrived and nobody has taken.
     pub(super) buffer: BytesMut,
 }
@@ -26,7 +28,7 @@ pub(super) struct Connection {
 /// Why there is no head.
 #[derive(Debug)]
 pub(super) enum Failed {
-    /// Not a byte of the request left: another connection may carry it.
+    /// Not a byte of the request left (over TLS: not its end): another connection may carry it.
     Unsent(io::Error),
     /// The server closed the connection before it answered anything.
     Closed(AnswerError),
@@ -35,15 +37,14 @@ pub(super) enum Failed {
 }
 
 impl Connection {
-    pub(super) fn new(stream: TcpStream) -> Self {
+    pub(super) fn new(stream: Stream) -> Self {
         Self { stream, buffer: BytesMut::new() }
     }
 
     /// Whether nothing has arrived since the last answer: bytes nobody asked for would pass for the next answer,
     /// and an end for a broken one.
-    pub(super) fn is_quiet(&self) -> bool {
-        let read = self.stream.try_read(&mut [0]);
-        self.buffer.is_empty() && matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    pub(super) fn is_quiet(&mut self) -> bool {
+        self.buffer.is_empty() && self.stream.is_quiet()
     }
 
     /// Sends a request and reads the head of its answer; interim answers are skipped. The head says that the
@@ -53,23 +54,24 @@ impl Connection {
         let mut request = request::head(request, body.len()).chain(body);
         let length = request.remaining();
         let mut reader = HeadReader::default();
-        let mut heard = false;
+        let (mut sent, mut heard) = (false, false);
         loop {
             if !self.buffer.is_empty() {
                 heard = true;
                 match reader.read(&mut self.buffer, head_only).map_err(Failed::Answer)? {
                     Some(head) if head.response.status().is_informational() => continue,
                     Some(mut head) => {
-                        head.keep_alive &= !request.has_remaining();
+                        head.keep_alive &= sent;
                         return Ok(head);
                     }
                     None => {}
                 }
             }
-            let step = if request.has_remaining() {
-                self.write_or_read(&mut request).await
-            } else {
+            let step = if sent {
                 self.read().await
+            } else {
+                self.make_room();
+                poll_fn(|cx| self.poll_write_or_read(cx, &mut request, &mut sent)).await
             };
             match step {
                 Ok(()) => {}
@@ -83,21 +85,38 @@ impl Connection {
     }
 
     /// Writes what is left of the request, or, while the server does not take it, reads what it has to say.
-    async fn write_or_read(&mut self, request: &mut (impl Buf + Send)) -> Result<(), AnswerError> {
-        self.make_room();
-        let (mut reader, mut writer) = self.stream.split();
-        tokio::select! {
-            biased;
-            written = writer.write_all_buf(request) => match written {
-                Ok(()) => Ok(()),
-                // It may have said why before it closed.
-                Err(error) => match reader.try_read_buf(&mut self.buffer) {
-                    Ok(1..) => Ok(()),
-                    _ => Err(error.into()),
-                },
-            },
-            read = reader.read_buf(&mut self.buffer) => at_least_one(read?),
+    fn poll_write_or_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        request: &mut impl Buf,
+        sent: &mut bool,
+    ) -> Poll<Result<(), AnswerError>> {
+        match self.poll_write(cx, request) {
+            Poll::Ready(Ok(())) => {
+                *sent = true;
+                Poll::Ready(Ok(()))
+            }
+            // It may have said why before it closed.
+            Poll::Ready(Err(error)) => Poll::Ready(match self.poll_read(cx) {
+                Poll::Ready(Ok(1..)) => Ok(()),
+                _ => Err(error.into()),
+            }),
+            Poll::Pending => self.poll_read(cx).map(|read| at_least_one(read?)),
         }
+    }
+
+    /// Ready when all of the request has left. What TLS has taken and could not send leaves with the rest.
+    fn poll_write(&mut self, cx: &mut Context<'_>, request: &mut impl Buf) -> Poll<io::Result<()>> {
+        while request.has_remaining() {
+            let mut pieces = [IoSlice::new(&[]); 2];
+            let count = request.chunks_vectored(&mut pieces);
+            let written = Pin::new(&mut self.stream).poll_write_vectored(cx, &pieces[..count]);
+            match ready!(written)? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => request.advance(written),
+            }
+        }
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     async fn read(&mut self) -> Result<(), AnswerError> {
