@@ -5,7 +5,18 @@ use fireguard_test_support::standin::Answer;
 use crate::http::Ask;
 use crate::rig::{Change, Rig};
 
-const ANSWER: &str = r#"{"resourceType":"Bundle","type":"batch-response"}"#;
+const ANSWER: &str =
+    r#"{"resourceType":"Bundle","type":"batch-response","entry":[{"response":{"status":"200 OK"}}]}"#;
+/// No entries of a Bundle: the whole is refused, and so are Bundles of other types.
+const NO_ENTRIES: [&str; 7] = [
+    "one entry instead of a list",
+    "a list in the list",
+    "a list of requests",
+    "a list of URLs",
+    "twice",
+    "a partition",
+    "no resourceType",
+];
 const PARTITIONS: &str = "http://hapifhir.io/fhir/ns/StructureDefinition/request-partition-ids";
 
 /// With a list of search parameters, as long as what an entry may ask by.
@@ -104,16 +115,104 @@ async fn nothing_slips_through_in_a_bundle() {
     table.push(("no type", r#"{"resourceType":"Bundle","entry":[]}"#.to_owned(), 400));
     table.push(("no resourceType", r#"{"type":"batch","entry":[]}"#.to_owned(), 400));
     for (case, body, status) in table {
-        for ask in
-            [Ask::json("POST", "/fhir", body.clone()), Ask::json("POST", "/fhir/", body.clone()).chunked()]
-        {
-            let reply = rig.send(ask).await;
-            assert_eq!((reply.status, reply.whole), (status, true), "{case}: {}", reply.text());
-            assert_eq!(reply.json()["resourceType"], "OperationOutcome", "{case}");
+        let transaction = body.replace(r#""type":"batch""#, r#""type":"transaction""#);
+        let whole = NO_ENTRIES.contains(&case) || !body.contains(r#""type":"batch""#);
+        for (body, whole) in [(body, whole), (transaction, true)] {
+            for ask in [
+                Ask::json("POST", "/fhir", body.clone()),
+                Ask::json("POST", "/fhir/", body.clone()).chunked(),
+            ] {
+                let reply = rig.send(ask).await;
+                let expected = if whole { status } else { 200 };
+                assert_eq!((reply.status, reply.whole), (expected, true), "{case}: {}", reply.text());
+                let mut outcome = reply.json();
+                if !whole {
+                    let response = outcome["entry"].as_array().unwrap().last().unwrap()["response"].clone();
+                    assert!(response["status"].as_str().unwrap().starts_with(&status.to_string()), "{case}");
+                    outcome = response["outcome"].clone();
+                }
+                assert_eq!(outcome["resourceType"], "OperationOutcome", "{case}");
+            }
         }
     }
-    let whole: Vec<_> = rig.arrived().into_iter().filter(|request| request.complete).collect();
-    assert!(whole.is_empty(), "{whole:?}");
+    let whole = rig.arrived().into_iter().filter(|request| request.complete);
+    let bodies: Vec<_> = whole.map(|request| String::from_utf8(request.body.to_vec()).unwrap()).collect();
+    let allowed = bundle(&format!(r#""entry":[{}]"#, entry("GET", "Observation?code=x")));
+    assert_eq!(bodies, [allowed.clone(), allowed]);
+}
+
+/// The server gets a batch of the others, every byte of them as it was sent, and each answer is in its place.
+#[tokio::test]
+async fn entries_of_a_batch_are_refused_each_by_itself() {
+    let rig = listed().await;
+    let (good, bad) = (entry("GET", "Observation?code=x"), entry("GET", "Patient?name=x"));
+    let forbidden = entry("GET", "Patient/1/$of-our-own");
+    let linked = r#"{"resource":{"resourceType":"Observation","subject":{"reference":"Patient?birthdate=1970"}},
+        "request":{"method":"POST","url":"Observation"}}"#;
+    let long = format!(
+        r#"{{"resource":{{"resourceType":"Binary","data":"{}"}},"request":{{"method":"POST","url":"$of-our-own"}}}}"#,
+        "A".repeat(1 << 20)
+    );
+    for (entries, expected) in [
+        (vec![&good, &bad], vec![200, 400]),
+        (vec![&bad, &good], vec![400, 200]),
+        (vec![&bad, &good, &forbidden, &bad, &good, &bad], vec![400, 200, 403, 400, 200, 400]),
+        (vec![&good, &linked.to_owned(), &good], vec![200, 400, 200]),
+        (vec![&long, &good], vec![400, 200]),
+        (vec![&bad, &forbidden], vec![400, 403]),
+        (vec![&forbidden], vec![403]),
+    ] {
+        let kept: Vec<&str> =
+            entries.iter().zip(&expected).filter(|(_, s)| **s == 200).map(|(e, _)| e.as_str()).collect();
+        let answers: Vec<String> = (0..kept.len())
+            .map(|n| format!(r#"{{"response":{{"status":"200 OK","etag":"{n}"}}}}"#))
+            .collect();
+        let answer = format!(
+            r#"{{"resourceType":"Bundle","type":"batch-response","entry":[ {} ]}}"#,
+            answers.join(" ,\n")
+        );
+        let joined = entries.iter().map(|entry| entry.as_str()).collect::<Vec<_>>().join(" ,\n ");
+        // Whatever is read first.
+        for body in [
+            format!(r#"{{"type":"batch","resourceType":"Bundle","entry":[ {joined} ], "id":"x"}}"#),
+            format!(r#"{{"entry":[ {joined} ],"resourceType":"Bundle","type":"batch"}}"#),
+        ] {
+            rig.standin.next("POST", "/fhir/", (!kept.is_empty()).then(|| Answer::json(200, answer.clone())));
+            let before = rig.arrived().len();
+            let reply = rig.send(Ask::json("POST", "/fhir", body.clone())).await;
+            assert_eq!((reply.status, reply.whole), (200, true), "{}", reply.text());
+            let bundle = reply.json();
+            let found = bundle["entry"].as_array().unwrap();
+            let status = |entry: &serde_json::Value| {
+                entry["response"]["status"].as_str().unwrap()[..3].parse::<u16>().unwrap()
+            };
+            assert_eq!(found.iter().map(status).collect::<Vec<_>>(), expected, "{}", reply.text());
+            let told = found.iter().filter_map(|entry| entry["response"]["etag"].as_str());
+            assert!(told.eq((0..kept.len()).map(|n| n.to_string())), "{}", reply.text());
+            let refused = found.iter().filter(|entry| status(entry) != 200);
+            for entry in refused {
+                assert_eq!(entry["response"]["outcome"]["resourceType"], "OperationOutcome");
+            }
+            let sent: Vec<_> = rig.arrived().split_off(before).into_iter().filter(|r| r.complete).collect();
+            if kept.is_empty() {
+                assert!(sent.is_empty(), "nothing was left to ask for");
+                continue;
+            }
+            let sent = String::from_utf8(sent[0].body.to_vec()).unwrap();
+            serde_json::from_str::<serde_json::Value>(&sent).unwrap();
+            assert!(sent.contains(&kept.join(" ,\n ")), "{sent}");
+            assert!(!sent.contains("name=x") && !sent.contains("$of-our-own"), "{sent}");
+        }
+        // All or nothing, even if what it is comes last.
+        let body = format!(r#"{{"entry":[{joined}],"resourceType":"Bundle","type":"transaction"}}"#);
+        let reply = rig.send(Ask::json("POST", "/fhir", body)).await;
+        let first = expected.iter().find(|status| **status != 200).unwrap();
+        assert_eq!((reply.status, reply.whole), (*first, true), "{}", reply.text());
+        assert!(!rig.arrived().last().is_some_and(|r| r.complete && r.body.ends_with(b"transaction\"}")));
+    }
+    // Its answers are told elsewhere, where none could be put among them.
+    let ask = Ask::json("POST", "/fhir", bundle(&format!(r#""entry":[{good},{bad}]"#)));
+    assert_eq!(rig.send(ask.header("Prefer", "respond-async")).await.status, 400);
 }
 
 #[tokio::test]
@@ -156,7 +255,8 @@ async fn a_conditional_reference_is_a_search() {
     };
     let transaction = |query: &str| {
         let request = r#""request":{"method":"POST","url":"Observation"}"#;
-        bundle(&format!(r#""entry":[{{"resource":{},{request}}}]"#, resource(query)))
+        let batch = bundle(&format!(r#""entry":[{{"resource":{},{request}}}]"#, resource(query)));
+        batch.replace(r#""type":"batch""#, r#""type":"transaction""#)
     };
     let patch = |query: &str| {
         let value = format!("Patient?{query}");

@@ -129,15 +129,15 @@ async fn what_hapi_reads_into_a_batch_is_refused() {
     let get = entry("GET", "Patient?_count=0", None);
     let create = |url: &str| entry("POST", url, Some(new_patient("zq-more", "More")));
     let batch = |entries: Value| json!({"resourceType": "Bundle", "type": "batch", "entry": entries});
-    for (case, body) in [
-        ("one entry instead of a list", batch(get.clone())),
-        ("a list in the list", batch(json!([[get]]))),
-        ("a list of requests", batch(json!([{"request": [get["request"]]}]))),
-        ("a list of URLs", batch(json!([{"request": {"method": "GET", "url": ["Patient?_count=0"]}}]))),
-        ("no type", json!({"resourceType": "Bundle", "entry": [get]})),
-        ("a create below an operation", batch(json!([create("Patient/$validate")]))),
-        ("a create of another type", batch(json!([create("Observation")]))),
-        ("a create without a URL", batch(json!([create("")]))),
+    for (case, body, whole) in [
+        ("one entry instead of a list", batch(get.clone()), true),
+        ("a list in the list", batch(json!([[get]])), true),
+        ("a list of requests", batch(json!([{"request": [get["request"]]}])), true),
+        ("a list of URLs", batch(json!([{"request": {"method": "GET", "url": ["Patient?_count=0"]}}])), true),
+        ("no type", json!({"resourceType": "Bundle", "entry": [get]}), true),
+        ("a create below an operation", batch(json!([create("Patient/$validate")])), false),
+        ("a create of another type", batch(json!([create("Observation")])), false),
+        ("a create without a URL", batch(json!([create("")])), false),
     ] {
         let post = async |base: &str| {
             let post = world.client.post(base).header("Content-Type", "application/fhir+json");
@@ -152,10 +152,53 @@ async fn what_hapi_reads_into_a_batch_is_refused() {
             "{case}: HAPI reads it otherwise now: {answer}"
         );
         let (status, answer) = post(&world.base()).await;
-        assert_eq!(
-            (status, answer["resourceType"].as_str()),
-            (400, Some("OperationOutcome")),
-            "{case}: {answer}"
-        );
+        if whole {
+            assert_eq!(
+                (status, &answer["resourceType"]),
+                (400, &"OperationOutcome".into()),
+                "{case}: {answer}"
+            );
+        } else {
+            let refused = answer["entry"][0]["response"]["status"].as_str().unwrap_or_default();
+            assert_eq!((status, refused), (200, "400 Bad Request"), "{case}: {answer}");
+        }
     }
+}
+
+/// HAPI never sees the entries of a batch that the route refuses, and its answers to the others are in their places.
+#[tokio::test]
+async fn refused_entries_of_a_batch_are_answered_in_their_places() {
+    let world = World::start().await;
+    let put = |id: &str| entry("PUT", &format!("Patient/{id}"), Some(patient(id, "Apart")));
+    let (forbidden, unknown) =
+        (entry("GET", "Patient/zq-apart-a/$of-our-own", None), entry("GET", "Nope/1", None));
+    let ask = async |kind: &str, entries: Vec<Value>| {
+        let post = world.client.post(world.base()).header("Content-Type", "application/fhir+json");
+        let answer = post.body(bundle(kind, entries).to_string()).send().await.unwrap();
+        let status = answer.status().as_u16();
+        let answer: Value = answer.json().await.unwrap();
+        let entries = answer["entry"].as_array().cloned().unwrap_or_default();
+        let status_of = |entry: &Value| entry["response"]["status"].as_str().unwrap()[..3].to_owned();
+        (status, entries.iter().map(status_of).collect::<Vec<_>>(), answer)
+    };
+    let (status, statuses, answer) = ask(
+        "batch",
+        vec![forbidden.clone(), put("zq-apart-a"), unknown.clone(), put("zq-apart-b"), forbidden.clone()],
+    )
+    .await;
+    assert_eq!((status, statuses.join(" ")), (200, "403 201 404 201 403".to_owned()), "{answer}");
+    assert_eq!(answer["type"], "batch-response");
+    for (place, id) in [(1, "zq-apart-a"), (3, "zq-apart-b")] {
+        let location = answer["entry"][place]["response"]["location"].as_str().unwrap();
+        assert!(location.contains(id), "{answer}");
+    }
+    let outcome = &answer["entry"][4]["response"]["outcome"];
+    assert_eq!(outcome["issue"][0]["code"], "forbidden", "{answer}");
+    let (status, statuses, answer) = ask("batch", vec![forbidden.clone(), unknown]).await;
+    assert_eq!((status, statuses.join(" ")), (200, "403 404".to_owned()), "{answer}");
+    // All or nothing.
+    let (status, _, answer) = ask("transaction", vec![put("zq-apart-c"), forbidden]).await;
+    assert_eq!((status, &answer["resourceType"]), (403, &"OperationOutcome".into()), "{answer}");
+    let read = world.client.get(format!("{}/Patient/zq-apart-c", world.hapi.base_url()));
+    assert_eq!(read.send().await.unwrap().status(), 404);
 }

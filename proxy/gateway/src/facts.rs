@@ -92,15 +92,19 @@ impl Facts {
         self.ended(End::Complete);
     }
 
-    /// So many entries more of a batch were read.
-    pub fn entries(&self, more: usize) {
-        self.entries.fetch_add(more as u64, Ordering::Relaxed);
+    /// One entry more of a batch was read.
+    pub fn entry_read(&self) {
         if let Some(charge) = self.batch.get() {
-            charge.more(more);
+            charge.more(1);
         }
     }
 
-    /// The entries of the batch or transaction.
+    /// One of them goes to the server.
+    pub fn entry_passed(&self) {
+        self.entries.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The entries of the batch or transaction that the server is asked for.
     pub fn asked_entries(&self) -> u64 {
         self.entries.load(Ordering::Relaxed)
     }

@@ -8,7 +8,7 @@ use crate::json::{self, unescape};
 /// A piece of a Bundle. All of them in order are the Bundle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Part {
-    /// What is not an entry: the envelope, commas, the rest of an entry that was too long.
+    /// What is not an entry: the envelope, and what separates entries.
     Between(Vec<u8>),
     /// An entry, from brace to brace.
     Entry {
@@ -19,13 +19,18 @@ pub enum Part {
         /// These are all its bytes.
         whole: bool,
     },
+    /// More of an entry that was too long.
+    Rest(Vec<u8>),
+    /// The list of entries ends: its closing bracket comes next.
+    End,
 }
 
 impl Part {
     /// Its bytes.
     pub fn bytes(&self) -> &[u8] {
         match self {
-            Self::Between(bytes) | Self::Entry { bytes, .. } => bytes,
+            Self::Between(bytes) | Self::Entry { bytes, .. } | Self::Rest(bytes) => bytes,
+            Self::End => &[],
         }
     }
 }
@@ -42,6 +47,8 @@ struct Cutter {
     parts: Vec<Part>,
     between: Vec<u8>,
     entry: Option<Vec<u8>>,
+    /// What is between belongs to an entry that was too long.
+    rest: bool,
     status: Option<u16>,
     kind: Option<String>,
 }
@@ -60,8 +67,15 @@ enum Place {
 impl Parts {
     /// A reader that holds no entry longer than `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        let sink =
-            Cutter { limit, parts: Vec::new(), between: Vec::new(), entry: None, status: None, kind: None };
+        let sink = Cutter {
+            limit,
+            parts: Vec::new(),
+            between: Vec::new(),
+            entry: None,
+            rest: false,
+            status: None,
+            kind: None,
+        };
         Self { scanner: Scanner::new(Place::Root, false), sink }
     }
 
@@ -92,7 +106,8 @@ impl Parts {
 impl Cutter {
     fn flush(&mut self) {
         if !self.between.is_empty() {
-            self.parts.push(Part::Between(take(&mut self.between)));
+            let bytes = take(&mut self.between);
+            self.parts.push(if self.rest { Part::Rest(bytes) } else { Part::Between(bytes) });
         }
     }
 }
@@ -116,7 +131,7 @@ impl Sink for Cutter {
 
     fn interest(&self, place: Place) -> Interest {
         match place {
-            Place::Entry => Interest::Extent,
+            Place::Entries | Place::Entry => Interest::Extent,
             Place::Type | Place::Status => Interest::Text,
             _ => Interest::None,
         }
@@ -127,7 +142,7 @@ impl Sink for Cutter {
         entry.extend_from_slice(bytes);
         if entry.len() > self.limit {
             let bytes = take(entry);
-            self.entry = None;
+            (self.entry, self.rest) = (None, true);
             self.parts.push(Part::Entry { bytes, status: None, whole: false });
         }
     }
@@ -151,13 +166,22 @@ impl Sink for Cutter {
     }
 
     fn end(&mut self, place: Place) {
-        if place == Place::Entry
-            && let Some(bytes) = self.entry.take()
-        {
-            self.parts.push(Part::Entry { bytes, status: self.status.take(), whole: true });
+        match place {
+            Place::Entry => {
+                if let Some(bytes) = self.entry.take() {
+                    self.parts.push(Part::Entry { bytes, status: self.status.take(), whole: true });
+                }
+                self.flush();
+                self.rest = false;
+            }
+            Place::Entries => {
+                let bracket = self.between.pop();
+                self.flush();
+                self.parts.push(Part::End);
+                self.between.extend(bracket);
+            }
+            _ => {}
         }
-        // The rest of one that was too long is its own part.
-        self.flush();
     }
 }
 
@@ -193,6 +217,16 @@ mod tests {
             prop_assert_eq!(whole, BUNDLE.as_bytes());
             prop_assert_eq!(kind.as_deref(), Some("batch-response"));
             prop_assert_eq!(parts.iter().filter(|part| matches!(part, Part::Entry { .. })).count(), 5);
+            let end = parts.iter().position(|part| *part == Part::End).unwrap();
+            prop_assert_eq!(parts.iter().filter(|part| **part == Part::End).count(), 1);
+            let (before, after) = parts.split_at(end);
+            let separates = |part: &Part| match part {
+                Part::Between(bytes) => bytes.iter().all(|byte| b" \n,".contains(byte)),
+                _ => true,
+            };
+            let first = before.iter().position(|part| matches!(part, Part::Entry { .. })).unwrap();
+            prop_assert!(before[first..].iter().all(separates), "{:?}", before);
+            prop_assert!(after[1].bytes().starts_with(b"]"), "{:?}", after);
         }
     }
 
@@ -202,7 +236,7 @@ mod tests {
             let parts = read(limit, &[]).0.into_iter();
             let entries = parts.filter_map(|part| match part {
                 Part::Entry { status, whole, .. } => Some((status, whole)),
-                Part::Between(_) => None,
+                _ => None,
             });
             entries.collect::<Vec<_>>()
         };

@@ -102,10 +102,11 @@ impl<N> Splice<N> {
             Part::Entry { bytes, status: Some(status @ (429 | 503)), .. } if self.resend.is_some() => {
                 Held::Throttled(Throttled { place, status, bytes })
             }
-            Part::Entry { bytes, .. } | Part::Between(bytes) if self.held.is_empty() => {
+            Part::End => return,
+            Part::Entry { bytes, .. } | Part::Between(bytes) | Part::Rest(bytes) if self.held.is_empty() => {
                 return out.extend_from_slice(&bytes);
             }
-            Part::Entry { bytes, .. } | Part::Between(bytes) => Held::Bytes(bytes),
+            Part::Entry { bytes, .. } | Part::Between(bytes) | Part::Rest(bytes) => Held::Bytes(bytes),
         };
         self.bytes += held.bytes().len();
         self.held.push(held);

@@ -4,17 +4,20 @@
 //! checks it: what HAPI and others would read differently (duplicate members) or choke on (depth) never
 //! arrives whole, and a body that breaks off stores nothing. Absolute URLs below our base become the relative ones
 //! that HAPI stores, in bodies, search values and conditions. Entries of a batch or transaction are parsed and
-//! judged like requests of their own; on a route with a list of search parameters conditional references, too.
+//! judged like requests of their own, those of a batch each for itself; on a route with a list of search parameters
+//! conditional references, too.
 
 mod checked;
 mod conditions;
+mod entries;
 mod inspect;
+mod refused;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fireguard_fhir::interaction::BodyKind;
+use fireguard_fhir::interaction::{BodyKind, Interaction};
 use fireguard_fhir::outcome::IssueCode;
 use fireguard_fhir::urls::Relative;
 use fireguard_traffic::body::{BodyError, Outgoing};
@@ -26,6 +29,7 @@ use tokio::time::{sleep, timeout};
 
 use self::checked::Checked;
 use self::inspect::Inspect;
+use self::refused::RefusedEntries;
 use super::gate::Rules;
 use crate::config::defaults;
 use crate::exchange::{Asked, Exchange, Ready, Upload, Watch};
@@ -62,6 +66,8 @@ impl Stage<Asked> for MakeBody {
         let watch = Watch::default();
         let relative = Relative::new(base.clone());
         relative.request(&mut request);
+        // What becomes of a batch later is told elsewhere.
+        let refused = RefusedEntries::new(!request.prefer.respond_async);
         let outgoing = match &request.body {
             BodyKind::None => {
                 if !body.is_end_stream() {
@@ -84,7 +90,7 @@ impl Stage<Asked> for MakeBody {
                 } else {
                     watch.streams();
                     let watch = watch.clone();
-                    let inspect = Inspect::new(&request, &route, &base, self.rules, &facts);
+                    let inspect = Inspect::new(&request, &route, &base, self.rules, &facts, &refused);
                     let deadline = Box::pin(sleep(self.total));
                     let checked = Checked { body, inspect, left: self.limit, deadline, watch, done: false };
                     Outgoing::Stream(checked.boxed_unsync())
@@ -92,7 +98,12 @@ impl Stage<Asked> for MakeBody {
             }
         };
         let body = Upload { body: outgoing, watch };
-        next.call(Exchange { id, client, route, base, request, headers, body, facts }).await
+        if !matches!(request.interaction, Interaction::Bundle { .. }) {
+            return next.call(Exchange { id, client, route, base, request, headers, body, facts }).await;
+        }
+        let (format, of) = (request.format, id.clone());
+        let answer = next.call(Exchange { id, client, route, base, request, headers, body, facts }).await;
+        refused.within(answer, format, &of).await
     }
 }
 

@@ -22,6 +22,17 @@ impl EntryRequest {
         &self.url
     }
 
+    /// Whether it has the form of an entry at all. What has not may be read as anything.
+    ///
+    /// # Errors
+    /// 400: it has not.
+    pub fn formed(&self) -> Result<(), Refusal> {
+        if self.malformed {
+            return Err(Refusal::invalid("it has not the form of an entry with a request"));
+        }
+        Ok(())
+    }
+
     /// It has not the form that FHIR gives it: it will not parse.
     pub(super) fn malformed(&mut self) {
         self.malformed = true;
@@ -32,9 +43,7 @@ impl EntryRequest {
     /// # Errors
     /// What would be refused by itself is refused in a Bundle; so is what HAPI carries out as something else.
     pub fn parse(&self, relative: &str) -> Result<Request, Refusal> {
-        if self.malformed {
-            return Err(Refusal::invalid("it has not the form of an entry with a request"));
-        }
+        self.formed()?;
         let (path, query) =
             relative.split_once('?').map_or((relative, None), |(path, query)| (path, Some(query)));
         let path = format!("/{}", path.strip_prefix('/').unwrap_or(path));

@@ -146,7 +146,7 @@ fn read(answer: &Bytes) -> Option<Vec<(Option<u16>, Vec<u8>)>> {
     let mut parts = Parts::new(HELD);
     let entries = parts.feed(answer).ok()?.into_iter().filter_map(|part| match part {
         Part::Entry { bytes, status, .. } => Some((status, bytes)),
-        Part::Between(_) => None,
+        _ => None,
     });
     let entries = entries.collect();
     parts.finish().ok()?;

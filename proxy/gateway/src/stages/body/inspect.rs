@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fireguard_fhir::base::Base;
-use fireguard_fhir::bundle::requests::Requests;
 use fireguard_fhir::interaction::{BodyKind, Interaction, Refusal, Request};
 use fireguard_fhir::json::{Error, ErrorKind};
 use fireguard_fhir::outcome::IssueCode;
-use fireguard_fhir::references::ConditionalReferences;
+use fireguard_fhir::references::{ConditionalReference, ConditionalReferences};
 use fireguard_fhir::urls::{Relative, UrlRewriter};
 use http::StatusCode;
 
-use super::conditions::Conditions;
+use super::entries::Entries;
+use super::refused::RefusedEntries;
 use crate::facts::Facts;
 use crate::failure::Failure;
 use crate::stages::gate::Rules;
@@ -33,17 +33,6 @@ enum Content {
     Entries(Box<Entries>),
 }
 
-/// The entries of a batch or transaction: each is judged like a request of its own.
-struct Entries {
-    requests: Requests,
-    urls: UrlRewriter,
-    route: Arc<Route>,
-    base: Base,
-    rules: Rules,
-    facts: Arc<Facts>,
-    conditions: Conditions,
-}
-
 /// The searches that references ask the server for, on a route with a list of parameters.
 struct Searches {
     references: ConditionalReferences,
@@ -59,23 +48,21 @@ impl Inspect {
         base: &Base,
         rules: Rules,
         facts: &Arc<Facts>,
+        refused: &RefusedEntries,
     ) -> Self {
         let json = matches!(request.body, BodyKind::FhirJson | BodyKind::JsonPatch);
         let urls = |json_patch| UrlRewriter::toward_server(Arc::new(Relative::new(base.clone())), json_patch);
         let content = match (&request.body, &request.interaction) {
-            (BodyKind::FhirJson, Interaction::Bundle { .. }) => Content::Entries(Box::new(Entries {
-                requests: Requests::default(),
-                urls: urls(false),
-                route: Arc::clone(route),
-                base: base.clone(),
-                rules,
-                facts: Arc::clone(facts),
-                conditions: Conditions::default(),
-            })),
+            (BodyKind::FhirJson, Interaction::Bundle { .. }) => {
+                let entries = Entries::new(route, base, rules, facts, urls(false), refused.clone());
+                Content::Entries(Box::new(entries))
+            }
             _ if json => Content::Json(Box::new(urls(request.body == BodyKind::JsonPatch))),
             _ => Content::Any,
         };
-        let searches = (json && route.surface.lists_parameters()).then(|| {
+        // Those of a Bundle are looked at entry by entry.
+        let apart = matches!(content, Content::Entries(_));
+        let searches = (json && !apart && route.surface.lists_parameters()).then(|| {
             let references = ConditionalReferences::default();
             Box::new(Searches { references, route: Arc::clone(route), rules })
         });
@@ -87,16 +74,12 @@ impl Inspect {
         if let Some(searches) = &mut self.searches {
             searches.feed(&data)?;
         }
-        let urls = match &mut self.content {
-            Content::Any => return Ok(data),
-            Content::Json(urls) => urls.as_mut(),
-            Content::Entries(entries) => {
-                entries.feed(&data)?;
-                &mut entries.urls
-            }
-        };
         let mut out = Vec::with_capacity(data.len());
-        urls.feed(&data, &mut out).map_err(not_json)?;
+        match &mut self.content {
+            Content::Any => return Ok(data),
+            Content::Json(urls) => urls.feed(&data, &mut out).map_err(not_json)?,
+            Content::Entries(entries) => entries.feed(&data, &mut out)?,
+        }
         Ok(out.into())
     }
 
@@ -105,47 +88,33 @@ impl Inspect {
         match &self.content {
             Content::Any => Ok(()),
             Content::Json(urls) => urls.finish().map_err(not_json),
-            Content::Entries(entries) => {
-                entries.requests.finish().map_err(not_json)?;
-                entries.conditions.of_whole(entries.requests.kind()?)?;
-                Ok(())
-            }
+            Content::Entries(entries) => entries.finish(),
         }
-    }
-}
-
-impl Entries {
-    fn feed(&mut self, data: &[u8]) -> Result<(), Failure> {
-        let entries = self.requests.feed(data).map_err(not_json)?;
-        self.facts.entries(entries.len());
-        for entry in entries {
-            let url = entry.url();
-            let request = entry.parse(self.base.strip(url).unwrap_or(url));
-            let judged = request.and_then(|request| {
-                self.rules.judge(&self.route, &request)?;
-                self.conditions.judge(&self.route.hapi, &request)
-            });
-            judged.map_err(|refusal| within("an entry of the Bundle", refusal))?;
-        }
-        Ok(())
     }
 }
 
 impl Searches {
     fn feed(&mut self, data: &[u8]) -> Result<(), Failure> {
-        for reference in self.references.feed(data).map_err(not_json)? {
-            let judged = reference.parse().and_then(|search| self.rules.judge(&self.route, &search));
-            judged.map_err(|refusal| within("a conditional reference", refusal))?;
+        for found in self.references.feed(data).map_err(not_json)? {
+            reference(&found, self.rules, &self.route)?;
         }
         Ok(())
     }
 }
 
-fn within(part: &str, refusal: Refusal) -> Refusal {
+/// Judges a conditional reference like the search that it is.
+pub(super) fn reference(found: &ConditionalReference, rules: Rules, route: &Route) -> Result<(), Refusal> {
+    let judged = found.parse().and_then(|search| rules.judge(route, &search));
+    judged.map_err(|refusal| within("a conditional reference", refusal))
+}
+
+/// Says in which part the fault is.
+pub(super) fn within(part: &str, refusal: Refusal) -> Refusal {
     Refusal { message: format!("{part} is refused: {}", refusal.message), ..refusal }
 }
 
-fn not_json(error: Error) -> Failure {
+/// The client's body is no JSON.
+pub(super) fn not_json(error: Error) -> Failure {
     let code = match error.kind {
         ErrorKind::DuplicateKey => IssueCode::Invalid,
         _ => IssueCode::Structure,
