@@ -1,4 +1,4 @@
-//! FHIR R4 protocol knowledge: interactions, Bundles, outcomes, and JSON over bytes.
+//! FHIR R4 protocol knowledge: interactions, Bundles, outcomes, and JSON and XML over bytes.
 //!
 //! No I/O and no async: the same code runs in the proxy and, through the SDK, inside plugins.
 
@@ -6,6 +6,7 @@
 
 pub mod base;
 pub mod bundle;
+pub mod document;
 pub mod format;
 pub mod interaction;
 pub mod json;
@@ -16,5 +17,6 @@ pub mod r4;
 pub mod references;
 pub mod resource_type;
 pub mod urls;
+pub mod xml;
 
 pub use resource_type::ResourceType;

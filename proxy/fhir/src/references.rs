@@ -4,14 +4,14 @@
 use std::mem::take;
 
 use crate::ResourceType;
+use crate::document::{Error, Reader, Syntax};
 use crate::interaction::{Head, Refusal, Request, parse};
-use crate::json::scan::{Interest, MAX_TEXT, Scanner, Sink};
-use crate::json::{Error, unescape};
+use crate::json::scan::{Interest, MAX_TEXT, Sink};
 
-/// Finds the conditional references of a JSON body as it streams. It looks where references stand, and where
+/// Finds the conditional references of a body as it streams. It looks where references stand, and where
 /// patches have their values.
 pub struct ConditionalReferences {
-    scanner: Scanner<Place>,
+    reader: Reader<Place>,
     found: Found,
 }
 
@@ -29,22 +29,26 @@ enum Place {
     Other,
 }
 
-#[derive(Default)]
-struct Found(Vec<ConditionalReference>);
+struct Found(Vec<ConditionalReference>, Syntax);
 
 impl Default for ConditionalReferences {
     fn default() -> Self {
-        Self { scanner: Scanner::new(Place::Other, true), found: Found::default() }
+        Self::new(Syntax::Json)
     }
 }
 
 impl ConditionalReferences {
+    /// Of a body that is written so.
+    pub fn new(syntax: Syntax) -> Self {
+        Self { reader: Reader::new(syntax, Place::Other, true), found: Found(Vec::new(), syntax) }
+    }
+
     /// Takes the next bytes and gives the references that are complete with them.
     ///
     /// # Errors
-    /// The first fault of the JSON.
+    /// The first fault of the body.
     pub fn feed(&mut self, chunk: &[u8]) -> Result<Vec<ConditionalReference>, Error> {
-        self.scanner.feed(chunk, &mut self.found)?;
+        self.reader.feed(chunk, &mut self.found)?;
         Ok(take(&mut self.found.0))
     }
 }
@@ -93,8 +97,8 @@ impl Sink for Found {
         // The start tells whether it is one; it may end within an escape.
         let start = &raw[..raw.len().min(MAX_TEXT)];
         let whole = complete && start.len() == raw.len();
-        let text = (0..12.min(start.len())).find_map(|less| unescape(&start[..start.len() - less]).ok());
-        self.0.extend(text.and_then(|text| ConditionalReference::find(&text, whole)));
+        let (text, _) = self.1.unescape_start(start);
+        self.0.extend(ConditionalReference::find(&text, whole));
     }
 
     fn begin(&mut self, _: Place) {}

@@ -7,15 +7,15 @@ mod entry;
 
 use std::mem::take;
 
+use crate::document::{Error, Reader, Syntax};
 use crate::interaction::{BundleKind, Refusal};
-use crate::json::scan::{Interest, MAX_TEXT, Scanner, Sink};
-use crate::json::{Error, unescape};
+use crate::json::scan::{Interest, MAX_TEXT, Sink};
 
 pub use entry::EntryRequest;
 
-/// A strict reader: it also finds every fault that [`crate::json::scan::Checker`] finds.
+/// A strict reader: it also finds every fault that [`crate::json::scan::Checker`] finds, and those of XML.
 pub struct Requests {
-    scanner: Scanner<Place>,
+    reader: Reader<Place>,
     parts: Parts,
 }
 
@@ -25,6 +25,7 @@ const PARTITIONS: &str = "http://hapifhir.io/fhir/ns/StructureDefinition/request
 
 #[derive(Default)]
 struct Parts {
+    syntax: Syntax,
     resource_type: Option<String>,
     kind: Option<String>,
     complete: Vec<EntryRequest>,
@@ -56,17 +57,23 @@ enum Place {
 
 impl Default for Requests {
     fn default() -> Self {
-        Self { scanner: Scanner::new(Place::Root, true), parts: Parts::default() }
+        Self::new(Syntax::Json)
     }
 }
 
 impl Requests {
+    /// Of a Bundle that is written so.
+    pub fn new(syntax: Syntax) -> Self {
+        let parts = Parts { syntax, ..Parts::default() };
+        Self { reader: Reader::new(syntax, Place::Root, true), parts }
+    }
+
     /// Takes the next bytes and gives the entries that are complete with them.
     ///
     /// # Errors
-    /// The first fault of the JSON.
+    /// The first fault of the Bundle.
     pub fn feed(&mut self, chunk: &[u8]) -> Result<Vec<EntryRequest>, Error> {
-        self.scanner.feed(chunk, &mut self.parts)?;
+        self.reader.feed(chunk, &mut self.parts)?;
         Ok(take(&mut self.parts.complete))
     }
 
@@ -75,7 +82,7 @@ impl Requests {
     /// # Errors
     /// It was not complete.
     pub fn finish(&self) -> Result<(), Error> {
-        self.scanner.finish()
+        self.reader.finish()
     }
 
     /// What the Bundle was, once it is over.
@@ -153,7 +160,8 @@ impl Sink for Parts {
         self.awaited = self.awaited.saturating_sub(1);
         // However the stream was cut: a text that is too long may be complete in one piece.
         let fits = complete && raw.len() <= MAX_TEXT;
-        let Some(text) = unescape(raw).ok().filter(|_| fits).map(std::borrow::Cow::into_owned) else {
+        let text = self.syntax.unescape(raw).filter(|_| fits).map(std::borrow::Cow::into_owned);
+        let Some(text) = text else {
             return self.current.malformed();
         };
         let entry = &mut self.current;
@@ -186,6 +194,10 @@ impl Sink for Parts {
             }
             self.complete.push(take(&mut self.current));
         }
+    }
+
+    fn single(&mut self, place: Place) -> Place {
+        if place == Place::Entries { Place::Entry } else { place }
     }
 }
 

@@ -24,6 +24,7 @@ pub use escape::{unescape, write_escaped, write_string};
 pub use keys::Fingerprint;
 pub use lex::Kind;
 pub use lookup::{member, resource_type_of};
+pub(crate) use plain::Utf8;
 pub use rewrite::{Key, Step, Value, Visitor, check, rewrite};
 pub use transform::transform;
 

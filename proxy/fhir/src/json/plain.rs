@@ -28,14 +28,14 @@ pub(super) fn plain_len(bytes: &[u8]) -> usize {
 
 /// Checks UTF-8 in a stream; keeps the start of a character that a cut went through.
 #[derive(Debug, Default)]
-pub(super) struct Utf8 {
+pub(crate) struct Utf8 {
     held: [u8; 4],
     len: usize,
 }
 
 impl Utf8 {
     /// Takes the next bytes. `Err` carries the offset in `chunk` of the faulty character.
-    pub(super) fn feed(&mut self, chunk: &[u8]) -> Result<(), usize> {
+    pub(crate) fn feed(&mut self, chunk: &[u8]) -> Result<(), usize> {
         let mut rest = chunk;
         while self.len > 0 {
             let Some((&byte, tail)) = rest.split_first() else { return Ok(()) };
@@ -61,7 +61,7 @@ impl Utf8 {
     }
 
     /// No character is cut in two.
-    pub(super) fn is_complete(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         self.len == 0
     }
 }

@@ -53,6 +53,24 @@ pub trait Sink {
     fn begin(&mut self, state: Self::State);
     /// A value of interest has ended; its last byte was copied.
     fn end(&mut self, state: Self::State);
+
+    /// XML ([`crate::xml::scan`]): the value in this state is a resource of this type. JSON has a member for it.
+    fn resource(&mut self, state: Self::State, resource_type: &[u8]) {
+        let place = self.member(state, b"resourceType");
+        if self.interest(place) == Interest::Text {
+            self.text(place, resource_type, true);
+        }
+    }
+
+    /// XML: an element that may repeat, and so is a list by itself: the state of the one.
+    fn single(&mut self, state: Self::State) -> Self::State {
+        state
+    }
+
+    /// XML: what takes the place of a whole element in this state, if anything.
+    fn instead(&self, _: Self::State) -> Option<&'static [u8]> {
+        None
+    }
 }
 
 /// Where in the grammar the next byte stands.

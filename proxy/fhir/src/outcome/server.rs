@@ -4,7 +4,7 @@
 //! search for. So texts of known codes pass, and what is not known to be harmless is replaced by a sentence of ours
 //! that keeps HAPI's code: it leads to the same line in HAPI's log.
 
-use crate::json::{unescape, write_escaped};
+use crate::document::Syntax;
 use crate::urls::Rewrite;
 
 /// A text is held up to this many bytes as written; a longer one is replaced.
@@ -13,6 +13,8 @@ const MAX_WORDS: usize = 64 * 1024;
 /// One text of an outcome, collected in pieces.
 #[derive(Default)]
 pub(crate) struct ServerText {
+    /// How it is written.
+    pub(crate) syntax: Syntax,
     /// The answer as a whole is a failure: what has no code may be anything.
     pub(crate) failure: bool,
     raw: Vec<u8>,
@@ -20,7 +22,7 @@ pub(crate) struct ServerText {
 }
 
 impl ServerText {
-    /// Takes the next piece as written in JSON.
+    /// Takes the next piece as written.
     pub(crate) fn hold(&mut self, raw: &[u8]) {
         self.too_long |= self.raw.len() + raw.len() > MAX_WORDS;
         if !self.too_long {
@@ -30,10 +32,10 @@ impl ServerText {
 
     /// Writes what takes its place, and begins anew.
     pub(crate) fn write(&mut self, rewrite: &Rewrite, out: &mut Vec<u8>) {
-        let text = unescape(&self.raw).ok().filter(|_| !self.too_long);
+        let text = self.syntax.unescape(&self.raw).filter(|_| !self.too_long);
         match text.as_deref().map(|text| fit(text, self.failure, rewrite)) {
             Some(None) => out.extend_from_slice(&self.raw),
-            Some(Some(other)) => write_escaped(out, &other),
+            Some(Some(other)) => self.syntax.write_escaped(out, &other),
             None => out.extend_from_slice(REFUSED.as_bytes()),
         }
         self.raw.clear();
@@ -173,6 +175,7 @@ fn moved(text: &str, rewrite: &Rewrite) -> Option<String> {
 mod tests {
     use super::*;
     use crate::base::Base;
+    use crate::json::{unescape, write_escaped};
 
     fn shown(text: &str) -> String {
         shown_of(text, false)

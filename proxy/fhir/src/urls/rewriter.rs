@@ -1,12 +1,12 @@
-//! The rewriter of JSON bodies.
+//! The rewriter of bodies.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::narrative::Narrative;
 use super::{Relative, Rewrite};
-use crate::json::scan::{Interest, MAX_TEXT, Scanner, Sink};
-use crate::json::{self, unescape, write_escaped};
+use crate::document::{Error, Reader, Syntax};
+use crate::json::scan::{Interest, MAX_TEXT, Sink};
+use crate::json::unescape;
 use crate::outcome::ServerText;
 
 /// Which strings of a document are addresses.
@@ -20,11 +20,14 @@ pub enum Scope {
 
 /// The rewriter: feed it the body in any cuts, take what comes out.
 pub struct UrlRewriter {
-    scanner: Scanner<Place>,
+    reader: Reader<Place>,
     output: Output,
 }
 
 struct Output {
+    syntax: Syntax,
+    /// What the whole is.
+    root: Place,
     way: Way,
     out: Vec<u8>,
     /// The resource at hand is an OperationOutcome: its narrative repeats the server's words.
@@ -67,6 +70,8 @@ enum Place {
     Words,
     /// The XHTML of a narrative.
     Xhtml,
+    /// A link or an image of it, where XML has it as an attribute.
+    Link,
     /// An address, if it is a string.
     Address,
     /// A query, if it is a string.
@@ -87,6 +92,16 @@ impl UrlRewriter {
         Self::on(Way::ToCaller(rewrite, scope), Place::Resource, false)
     }
 
+    /// Reads a document of this syntax; JSON unless said.
+    #[must_use]
+    pub fn reading(mut self, syntax: Syntax) -> Self {
+        let Output { way, root, words, .. } = &mut self.output;
+        words.syntax = syntax;
+        self.reader = Reader::new(syntax, *root, matches!(way, Way::ToServer(_)));
+        self.output.syntax = syntax;
+        self
+    }
+
     /// Says that the answer as a whole is a failure: then less of the server's words is shown.
     #[must_use]
     pub fn of_failure(mut self, failure: bool) -> Self {
@@ -94,7 +109,8 @@ impl UrlRewriter {
         self
     }
 
-    /// A rewriter for a body of a caller, which also finds every fault that [`json::scan::Checker`] finds.
+    /// A rewriter for a body of a caller, which also finds every fault that [`crate::json::scan::Checker`] finds, or
+    /// those of XML.
     pub fn toward_server(relative: Arc<Relative>, json_patch: bool) -> Self {
         let root = if json_patch { Place::Patch } else { Place::Resource };
         Self::on(Way::ToServer(relative), root, true)
@@ -102,6 +118,8 @@ impl UrlRewriter {
 
     fn on(way: Way, root: Place, strict: bool) -> Self {
         let output = Output {
+            syntax: Syntax::Json,
+            root,
             way,
             out: Vec::new(),
             outcome: false,
@@ -110,16 +128,16 @@ impl UrlRewriter {
             narrative: Narrative::default(),
             words: ServerText::default(),
         };
-        Self { scanner: Scanner::new(root, strict), output }
+        Self { reader: Reader::new(Syntax::Json, root, strict), output }
     }
 
     /// Takes the next bytes and appends to `out` what can be given on.
     ///
     /// # Errors
-    /// The body is not valid JSON; what came out before is a valid start of it.
-    pub fn feed(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<(), json::Error> {
+    /// The body is not valid; what came out before is a valid start of it.
+    pub fn feed(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
         std::mem::swap(&mut self.output.out, out);
-        let result = self.scanner.feed(chunk, &mut self.output);
+        let result = self.reader.feed(chunk, &mut self.output);
         std::mem::swap(&mut self.output.out, out);
         result
     }
@@ -128,8 +146,8 @@ impl UrlRewriter {
     ///
     /// # Errors
     /// The document is not complete.
-    pub fn finish(&self) -> Result<(), json::Error> {
-        self.scanner.finish()
+    pub fn finish(&self) -> Result<(), Error> {
+        self.reader.finish()
     }
 }
 
@@ -146,6 +164,7 @@ impl Sink for Output {
             (Place::Resource, b"resourceType") => Place::ResourceType,
             (Place::Resource, b"issue") => Place::Issue,
             (_, b"div") => Place::Xhtml,
+            (Place::Xhtml, _) => Place::Link,
             (Place::Issue, b"details") => Place::Details,
             (Place::Issue, b"diagnostics") | (Place::Details, b"text") => Place::Words,
             (Place::Parameter, b"name") => Place::ParameterName,
@@ -171,7 +190,7 @@ impl Sink for Output {
         match (&self.way, place) {
             (_, Place::PatchOperation) => Interest::Extent,
             (Way::ToCaller(..), Place::Words | Place::Xhtml) => Interest::Pieces,
-            (Way::ToCaller(..), Place::ResourceType | Place::ParameterName)
+            (Way::ToCaller(..), Place::ResourceType | Place::ParameterName | Place::Link)
             | (Way::ToServer(_), Place::PatchPath | Place::Query)
             | (_, Place::Address | Place::Request)
             | (Way::ToCaller(_, Scope::Everything), _) => Interest::Text,
@@ -194,9 +213,10 @@ impl Sink for Output {
         // However the stream was cut: of a long text only the start is looked at.
         let (start, tail) = raw.split_at(raw.len().min(MAX_TEXT));
         let complete = complete && tail.is_empty();
-        let (text, rest) = decoded(start);
+        let (text, rest) = self.syntax.unescape_start(start);
         let url = match (&self.way, place) {
             // Half a link to a page cannot be sealed, and unsealed it leads nowhere.
+            (Way::ToCaller(rewrite, _), Place::Link) => rewrite.moved(&text),
             (Way::ToCaller(rewrite, _), _) if complete => rewrite.url(&text),
             (Way::ToCaller(rewrite, _), _) => rewrite.moved(&text),
             (Way::ToServer(relative), Place::Query) if complete => relative.query(&text),
@@ -205,7 +225,7 @@ impl Sink for Output {
         };
         match url {
             Some(url) => {
-                write_escaped(&mut self.out, &url);
+                self.syntax.write_escaped(&mut self.out, &url);
                 self.out.extend_from_slice(rest);
                 self.out.extend_from_slice(tail);
             }
@@ -218,6 +238,15 @@ impl Sink for Output {
     }
 
     fn end(&mut self, _: Place) {}
+
+    fn resource(&mut self, _: Place, resource_type: &[u8]) {
+        self.outcome = resource_type == b"OperationOutcome";
+    }
+
+    fn instead(&self, place: Place) -> Option<&'static [u8]> {
+        let replaced = place == Place::Xhtml && self.outcome && matches!(self.way, Way::ToCaller(..));
+        replaced.then_some(SEE_ISSUES.as_bytes())
+    }
 }
 
 impl Output {
@@ -226,7 +255,7 @@ impl Output {
         let Way::ToCaller(rewrite, _) = &self.way else { return self.out.extend_from_slice(raw) };
         match place {
             Place::Xhtml if !self.outcome => self.narrative.feed(raw, complete, rewrite, &mut self.out),
-            Place::Xhtml if complete => write_escaped(&mut self.out, SEE_ISSUES),
+            Place::Xhtml if complete => self.syntax.write_escaped(&mut self.out, SEE_ISSUES),
             Place::Words => {
                 self.words.hold(raw);
                 if complete {
@@ -251,17 +280,5 @@ fn patched(path: &[u8]) -> Place {
         (2.., Some("url")) if !extension => Place::Address,
         _ if extension => Place::Extension,
         _ => Place::Other,
-    }
-}
-
-/// The text up to the first escape that stands for no character, or that a cut went through; and what is
-/// left. A text that was cut is longer than any base, so its start decides.
-fn decoded(raw: &[u8]) -> (Cow<'_, str>, &[u8]) {
-    match unescape(raw) {
-        Ok(text) => (text, &[]),
-        Err(error) => {
-            let (start, rest) = raw.split_at(usize::try_from(error.offset).unwrap_or(0).min(raw.len()));
-            unescape(start).map_or((Cow::Borrowed(""), raw), |text| (text, rest))
-        }
     }
 }

@@ -64,7 +64,7 @@ impl Transform for Urls {
     }
 }
 
-fn not_json(error: &fireguard_fhir::json::Error) -> Failure {
+fn not_json(error: &fireguard_fhir::document::Error) -> Failure {
     Failure::upstream("the FHIR server's answer is not valid JSON", error.to_string())
 }
 

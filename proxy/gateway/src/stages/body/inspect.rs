@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fireguard_fhir::base::Base;
+use fireguard_fhir::document::Error;
 use fireguard_fhir::interaction::{BodyKind, Interaction, Refusal, Request};
-use fireguard_fhir::json::{Error, ErrorKind};
 use fireguard_fhir::outcome::IssueCode;
 use fireguard_fhir::references::{ConditionalReference, ConditionalReferences};
 use fireguard_fhir::urls::{Relative, UrlRewriter};
@@ -113,11 +113,9 @@ pub(super) fn within(part: &str, refusal: Refusal) -> Refusal {
     Refusal { message: format!("{part} is refused: {}", refusal.message), ..refusal }
 }
 
-/// The client's body is no JSON.
-pub(super) fn not_json(error: Error) -> Failure {
-    let code = match error.kind {
-        ErrorKind::DuplicateKey => IssueCode::Invalid,
-        _ => IssueCode::Structure,
-    };
+/// The client's body is not what it says it is.
+pub(super) fn not_json(error: impl Into<Error>) -> Failure {
+    let error = error.into();
+    let code = if error.is_duplicate() { IssueCode::Invalid } else { IssueCode::Structure };
     Failure::client(StatusCode::BAD_REQUEST, code, error.to_string())
 }
