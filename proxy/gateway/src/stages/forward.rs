@@ -52,12 +52,12 @@ impl<U: Upstream> Forward<U> {
     async fn send(&self, ready: Ready) -> Answer {
         let upstream = self.upstreams.get(&ready.route.upstream_url).ok_or_else(|| internal("no pool"))?;
         let safe = ready.request.interaction.is_safe();
-        let request = request(&ready)?;
+        let mut request = request(&ready)?;
         refuse_too_long(&request, self.shared.limits.upstream_head.0)?;
         let Upload { mut body, watch } = ready.body;
         loop {
             let again = body.again().filter(|_| safe);
-            let sending = upstream.send(&request, body);
+            let sending = upstream.send(&mut request, body);
             ready.facts.attempt();
             let failure = match self.wait(sending, &ready.request.interaction, &watch).await {
                 Ok(Ok(response)) => {

@@ -12,7 +12,7 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 
 use super::idle::{Fitness, Idle};
-use super::{LeasedBody, PoolSettings, SendError, Upstream};
+use super::{LeasedBody, PoolSettings, SendError, Unsuccessful, Upstream};
 use crate::body::{Body, Outgoing};
 
 /// See the module's text. Cheap to clone; use one on each core.
@@ -45,16 +45,12 @@ impl Pool {
         Ok(sender)
     }
 
-    fn leased(&self, response: Response<hyper::body::Incoming>, sender: Sender) -> Response<LeasedBody> {
-        let lease = (!says_close(response.headers())).then(|| (sender, Arc::clone(&self.idle)));
-        response.map(|incoming| LeasedBody::new(incoming, lease, self.settings.body_idle_timeout))
-    }
-}
-
-impl Upstream for Pool {
-    type Body = LeasedBody;
-
-    async fn send(&self, head: &Request<()>, body: Outgoing) -> Result<Response<LeasedBody>, SendError> {
+    /// As [`Upstream::send`]; gives the body back if nothing was sent.
+    pub(super) async fn try_send(
+        &self,
+        head: &Request<()>,
+        body: Outgoing,
+    ) -> Result<Response<LeasedBody>, Unsuccessful> {
         let mut request = head.clone().map(|()| body.into_body());
         while let Some(mut sender) = self.idle.take(fitness) {
             match sender.try_send_request(request).await {
@@ -64,16 +60,35 @@ impl Upstream for Pool {
                     Some(unsent) => request = unsent,
                     None => {
                         let source = failed.into_error().into();
-                        return Err(SendError::Broken { reused: true, source });
+                        return Err(SendError::Broken { reused: true, source }.into());
                     }
                 },
             }
         }
-        let mut sender = self.connect().await?;
+        let mut sender = match self.connect().await {
+            Ok(sender) => sender,
+            Err(error) => {
+                let unsent = error.is_before_sending().then(|| Outgoing::Stream(request.into_body()));
+                return Err(Unsuccessful { error, unsent });
+            }
+        };
         match sender.send_request(request).await {
             Ok(response) => Ok(self.leased(response, sender)),
-            Err(source) => Err(SendError::Broken { reused: false, source: source.into() }),
+            Err(source) => Err(SendError::Broken { reused: false, source: source.into() }.into()),
         }
+    }
+
+    fn leased(&self, response: Response<hyper::body::Incoming>, sender: Sender) -> Response<LeasedBody> {
+        let lease = (!says_close(response.headers())).then(|| (sender, Arc::clone(&self.idle)));
+        response.map(|incoming| LeasedBody::new(incoming, lease, self.settings.body_idle_timeout))
+    }
+}
+
+impl Upstream for Pool {
+    type Body = LeasedBody;
+
+    async fn send(&self, head: &mut Request<()>, body: Outgoing) -> Result<Response<LeasedBody>, SendError> {
+        self.try_send(head, body).await.map_err(|unsuccessful| unsuccessful.error)
     }
 }
 

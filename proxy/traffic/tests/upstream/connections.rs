@@ -48,7 +48,7 @@ async fn a_small_answer_is_one_frame_and_frees_its_connection_at_once() {
     let server = Server::start([answers([FIRST, chunked, SECOND])]).await;
     let upstream = Connections::to(server.address);
     for _ in 0..2 {
-        let response = upstream.send(&request("GET"), Outgoing::Whole(Bytes::new())).await;
+        let response = upstream.send(&mut request("GET"), Outgoing::Whole(Bytes::new())).await;
         let mut body = response.unwrap().into_body();
         assert!(!body.is_end_stream());
         assert_eq!(body.size_hint().exact(), Some(5));
@@ -57,7 +57,7 @@ async fn a_small_answer_is_one_frame_and_frees_its_connection_at_once() {
         assert_eq!(body.size_hint().exact(), Some(0));
         assert!(body.frame().await.is_none());
     }
-    let unread = upstream.send(&request("GET"), Outgoing::Whole(Bytes::new())).await.unwrap();
+    let unread = upstream.send(&mut request("GET"), Outgoing::Whole(Bytes::new())).await.unwrap();
     assert_eq!((server.seen().connections, unread.status().as_u16()), (1, 200));
 }
 
@@ -114,7 +114,7 @@ async fn a_body_that_is_dropped_closes_its_connection<K: Kind>() {
     let half = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf ";
     let server = Server::for_kind::<K>([answers([half]), answers([SECOND])]).await;
     let upstream = K::to(server.address);
-    let response = upstream.send(&request("GET"), Outgoing::Whole(Bytes::new())).await.unwrap();
+    let response = upstream.send(&mut request("GET"), Outgoing::Whole(Bytes::new())).await.unwrap();
     let mut body = response.into_body();
     assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "half ");
     drop(body);
@@ -176,7 +176,7 @@ async fn a_slow_reader_is_not_a_silent_server<K: Kind>() {
     let server = Server::for_kind::<K>([vec![Step::Request, Step::Send(answer), Step::Hold]]).await;
     let patience = Duration::from_millis(500);
     let upstream = K::connect(PoolSettings { body_idle_timeout: patience, ..settings(server.address) });
-    let mut response = upstream.send(&request("GET"), Outgoing::Whole(Bytes::new())).await.unwrap();
+    let mut response = upstream.send(&mut request("GET"), Outgoing::Whole(Bytes::new())).await.unwrap();
     let first = response.frame().await.unwrap().unwrap().into_data().unwrap().len();
     tokio::time::sleep(patience * 2).await;
     let rest = response.collect().await.map_err(|error| error.to_string()).unwrap().to_bytes();

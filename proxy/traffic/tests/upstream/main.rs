@@ -83,7 +83,7 @@ async fn send(
     body: &'static str,
 ) -> Result<Answer, Result<SendError, String>> {
     let body = Outgoing::Whole(Bytes::from_static(body.as_bytes()));
-    let (parts, body) = upstream.send(&request(method), body).await.map_err(Ok)?.into_parts();
+    let (parts, body) = upstream.send(&mut request(method), body).await.map_err(Ok)?.into_parts();
     let body = body.collect().await.map_err(|error| Err(error.to_string()))?;
     Ok((parts.status, parts.headers, body.to_bytes().to_vec()))
 }

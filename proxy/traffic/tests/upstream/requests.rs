@@ -41,7 +41,7 @@ async fn a_body_larger_than_any_buffer_arrives<K: Kind>() {
     let server = Server::for_kind::<K>([answers([OK])]).await;
     let body = Bytes::from(vec![b'x'; 20_000_000]);
     let sending = K::to(server.address);
-    let response = sending.send(&request("POST"), Outgoing::Whole(body)).await.unwrap();
+    let response = sending.send(&mut request("POST"), Outgoing::Whole(body)).await.unwrap();
     assert_eq!(response.status(), 200);
     assert!(server.seen().requests[0].len() > 20_000_000);
 }
@@ -52,7 +52,7 @@ async fn an_answer_that_does_not_wait_for_the_request_is_read<K: Kind>() {
     let server = Server::for_kind::<K>([pause, answers([OK])]).await;
     let upstream = K::to(server.address);
     let body = Bytes::from(vec![b'x'; 20_000_000]);
-    let response = upstream.send(&request("POST"), Outgoing::Whole(body)).await.unwrap();
+    let response = upstream.send(&mut request("POST"), Outgoing::Whole(body)).await.unwrap();
     assert_eq!(response.status(), 413);
     let read = response.into_body().collect().await.map_err(|error| error.to_string()).unwrap();
     assert_eq!(read.to_bytes(), "big");
@@ -65,14 +65,14 @@ async fn a_reason_given_before_a_reset_is_not_lost<K: Kind>() {
     let too_large = b"HTTP/1.1 413 Too Large\r\nConnection: close\r\nContent-Length: 3\r\n\r\nbig".to_vec();
     let server = Server::for_kind::<K>([vec![Step::RequestHead, Step::Send(too_large), Step::Hold]]).await;
     let body = Bytes::from(vec![b'x'; 3_000_000]);
-    let response = K::to(server.address).send(&request("POST"), Outgoing::Whole(body)).await.unwrap();
+    let response = K::to(server.address).send(&mut request("POST"), Outgoing::Whole(body)).await.unwrap();
     assert_eq!(response.status(), 413);
 }
 
 async fn bodies_that_stream_arrive<K: Kind>() {
     let server = Server::for_kind::<K>([answers([OK])]).await;
     let outgoing = Outgoing::Stream(body::full("a streamed body"));
-    let response = K::to(server.address).send(&request("POST"), outgoing).await.unwrap();
+    let response = K::to(server.address).send(&mut request("POST"), outgoing).await.unwrap();
     assert_eq!(response.status(), 200);
     assert!(server.seen().requests[0].ends_with(b"a streamed body"));
 }

@@ -22,7 +22,7 @@ pub(crate) struct OverTls<K>(K);
 impl<K: Kind> Upstream for OverTls<K> {
     type Body = K::Body;
 
-    async fn send(&self, head: &Request<()>, body: Outgoing) -> Result<Response<K::Body>, SendError> {
+    async fn send(&self, head: &mut Request<()>, body: Outgoing) -> Result<Response<K::Body>, SendError> {
         self.0.send(head, body).await
     }
 }

@@ -60,6 +60,15 @@ impl Fused {
         }
     }
 
+    /// Makes a connection for a request to come.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub async fn prepare(&self) -> Result<(), SendError> {
+        self.idle.put(Connection::new(self.settings.connect().await?));
+        Ok(())
+    }
+
     fn answer(&self, connection: Connection, head: head::Head) -> Result<Response<FusedBody>, SendError> {
         let patience = self.settings.body_idle_timeout;
         let body = FusedBody::new(connection, &head, &self.idle, patience);
