@@ -4,6 +4,7 @@
 //! `Attachment.url`, `response.location`, links of narratives, …). Canonical URLs, identifier and code systems,
 //! profiles, extension URLs and `Subscription.channel.endpoint` are names, not addresses, and stay.
 
+mod glance;
 mod narrative;
 mod relative;
 mod rewriter;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use crate::base::{Base, Scheme};
 use crate::interaction::{PAGE, SealPages, is_page};
 
+pub use glance::Glance;
 pub use relative::Relative;
 pub use rewriter::{Scope, UrlRewriter};
 
