@@ -10,6 +10,7 @@ use fireguard_test_support::repository;
 
 use crate::error::{Error, output, run as run_command};
 use crate::lint::cargo;
+use crate::pgo;
 use crate::plugins;
 use crate::progress::{Progress, print};
 
@@ -28,17 +29,26 @@ const FILES: [(&str, &str); 9] = [
 /// What the sample configuration names as the FHIR server.
 const SAMPLE: &str = "http://127.0.0.1:8080/fhir";
 
-/// Builds Fireguard and its plugins as they are released, and packs them with units, a sample configuration and the
+/// Builds Fireguard (with `pgo` by what it does under load) and its plugins as they are released, and packs them with units, a sample configuration and the
 /// licences of all that is in the binary.
 ///
 /// # Errors
 /// Something does not build, or a tool is missing.
-pub(crate) fn run() -> Result<(), Error> {
+pub(crate) fn run(pgo: bool) -> Result<(), Error> {
     let progress = Progress::begin();
     plugins::build(&progress)?;
-    progress.step("building Fireguard: minutes");
-    run_command(cargo().args(["build", "--quiet", "--profile", "dist", "--package", "fireguard"]), "cargo")?;
-    let name = name()?;
+    let built = if pgo {
+        pgo::build(&progress)?;
+        pgo::binary()
+    } else {
+        progress.step("building Fireguard: minutes");
+        run_command(
+            cargo().args(["build", "--quiet", "--profile", "dist", "--package", "fireguard"]),
+            "cargo",
+        )?;
+        repository::target().join("dist/fireguard")
+    };
+    let name = format!("fireguard-{}-{}", env!("CARGO_PKG_VERSION"), pgo::host()?);
     let folder = repository::target().join("release-archive");
     let content = folder.join(&name);
     fresh(&content)?;
@@ -51,7 +61,7 @@ pub(crate) fn run() -> Result<(), Error> {
         copy(&plugin, &content.join("plugins").join(plugin.file_name().unwrap_or_default()))?;
     }
     let binary = content.join("fireguard");
-    copy(&repository::target().join("dist/fireguard"), &binary)?;
+    copy(&built, &binary)?;
     run_command(Command::new("strip").arg("--strip-all").arg(&binary), "strip (package binutils)")?;
     let sample = ["init", "--offline", "--upstream", SAMPLE, "--output"];
     output(Command::new(&binary).args(sample).arg(content.join("fireguard.toml")), "the binary just built")?;
@@ -59,14 +69,6 @@ pub(crate) fn run() -> Result<(), Error> {
     let bytes = fs::metadata(&archive).map_err(Error::io(archive.display().to_string()))?.len();
     print(&format!("{} ({:.1} MB)", archive.display(), bytes as f64 / 1e6));
     Ok(())
-}
-
-/// `fireguard-VERSION-TARGET`.
-fn name() -> Result<String, Error> {
-    let version = output(Command::new("rustc").arg("-vV"), "rustc")?;
-    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
-    let host = host.ok_or_else(|| Error::Tool("rustc -vV does not say its host".to_owned()))?;
-    Ok(format!("fireguard-{}-{host}", env!("CARGO_PKG_VERSION")))
 }
 
 /// The same files make the same archive: sorted, of nobody, and as old as the commit.

@@ -1,38 +1,57 @@
-//! Builds what `cargo xtask bench` measures, and runs it on a core of its own.
+//! Builds what `cargo xtask bench` measures, and runs it.
 
+use std::ffi::OsString;
+use std::path::Path;
 use std::process::Command;
 
 use fireguard_test_support::repository;
 
-use crate::error::{Error, run};
+use super::arguments::Bench;
+use crate::error::{Error, run as run_command};
 use crate::lint::cargo;
+use crate::pgo;
 use crate::plugins;
 use crate::progress::Progress;
 
-/// Builds the plugins and the test guest, and measures them.
-pub(super) fn plugin(json: bool) -> Result<(), Error> {
+/// Builds what is measured and runs it.
+///
+/// # Errors
+/// It does not build, or failed and has said why.
+pub(crate) fn run(bench: &Bench) -> Result<(), Error> {
     let progress = Progress::begin();
     plugins::build(&progress)?;
-    let guest = ["build", "--quiet", "--profile", "plugin", "--target", "wasm32-wasip2"];
-    run(cargo().args(guest).args(["--package", "fireguard-test-guest"]), "cargo")?;
-    measure("plugin", json, &progress)
+    match bench {
+        Bench::Plugin(_) => {
+            let guest = ["build", "--quiet", "--profile", "plugin", "--target", "wasm32-wasip2"];
+            run_command(cargo().args(guest).args(["--package", "fireguard-test-guest"]), "cargo")?;
+        }
+        Bench::Proxy(arguments) if arguments.no_pgo => {
+            progress.step("building Fireguard as for a release: minutes");
+            let build = ["build", "--quiet", "--profile", "dist", "--package", "fireguard"];
+            run_command(cargo().args(build), "cargo")?;
+        }
+        Bench::Proxy(_) => pgo::build(&progress)?,
+        // What it measures is given.
+        Bench::Train { .. } => {}
+    }
+    measure(std::env::args_os().skip(1).collect(), &progress)
 }
 
-/// Builds Fireguard and measures it.
-pub(super) fn proxy(json: bool) -> Result<(), Error> {
-    let progress = Progress::begin();
-    progress.step("building Fireguard as for a release: minutes");
-    run(cargo().args(["build", "--quiet", "--profile", "dist", "--package", "fireguard"]), "cargo")?;
-    measure("proxy", json, &progress)
+/// Lets an instrumented gateway work as in the benchmarks.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn train(binary: &Path, progress: &Progress) -> Result<(), Error> {
+    plugins::build(progress)?;
+    measure(vec!["bench".into(), "train".into(), binary.into()], progress)
 }
 
-/// The measuring `xtask` gets core 1; what it measures of other processes runs on core 0.
-fn measure(what: &str, json: bool, progress: &Progress) -> Result<(), Error> {
+fn measure(arguments: Vec<OsString>, progress: &Progress) -> Result<(), Error> {
     progress.step("building the benchmark as for a release: minutes");
     let build = ["build", "--quiet", "--profile", "dist", "--package", "xtask", "--features", "bench"];
-    run(cargo().args(build), "cargo")?;
+    run_command(cargo().args(build), "cargo")?;
+    // Core 1 unless it takes another: core 0 is for what it starts to be measured.
     let mut command = Command::new("taskset");
-    command.args(["--cpu-list", "1"]).arg(repository::target().join("dist/xtask")).args(["bench", what]);
-    command.args(json.then_some("--json")).current_dir(repository::root());
-    run(&mut command, "taskset (package util-linux) and a second core")
+    command.args(["--cpu-list", "1"]).arg(repository::target().join("dist/xtask")).args(arguments);
+    run_command(command.current_dir(repository::root()), "taskset (package util-linux) and a second core")
 }

@@ -4,6 +4,7 @@
 //! `xtask` has neither, so that its first command does not wait for a WebAssembly engine to compile: it builds
 //! that other `xtask` and runs it.
 
+mod arguments;
 #[cfg(not(feature = "bench"))]
 mod build;
 #[cfg(feature = "bench")]
@@ -11,59 +12,45 @@ mod dom;
 #[cfg(feature = "bench")]
 mod load;
 #[cfg(feature = "bench")]
+mod machine;
+#[cfg(feature = "bench")]
 mod payload;
 #[cfg(feature = "bench")]
 mod plugin;
-#[cfg(feature = "bench")]
-mod process;
 #[cfg(feature = "bench")]
 mod proxy;
 #[cfg(feature = "bench")]
 mod row;
 
-use clap::Subcommand;
-
+#[cfg(feature = "bench")]
 use crate::error::Error;
 
-/// What is measured.
-#[derive(Debug, Clone, Copy, Subcommand)]
-pub(crate) enum Bench {
-    /// The boundary to plugins, and the de-identification plugin against a native serde_json DOM.
-    Plugin(Output),
-    /// Processor time of one proxied request, against nginx where it is installed.
-    Proxy(Output),
-}
-
-/// How results are printed.
-#[derive(Debug, Clone, Copy, clap::Args)]
-pub(crate) struct Output {
-    /// Print each row as a JSON object.
-    #[arg(long)]
-    json: bool,
-}
+pub(crate) use arguments::Bench;
 
 /// Measures and prints one row for each figure.
 ///
 /// # Errors
 /// Something does not build or start, or measures nonsense. A goal that is missed is a row, not an error.
 #[cfg(feature = "bench")]
-pub(crate) fn run(bench: Bench) -> Result<(), Error> {
-    let (rows, output) = match bench {
-        Bench::Plugin(output) => (plugin::run()?, output),
-        Bench::Proxy(output) => (proxy::run()?, output),
+pub(crate) fn run(bench: &Bench) -> Result<(), Error> {
+    let machine = machine::Machine::this();
+    let (rows, json) = match bench {
+        Bench::Plugin(arguments) => (plugin::run()?, arguments.json),
+        Bench::Proxy(arguments) => (proxy::run(arguments)?, arguments.json),
+        Bench::Train { binary } => return proxy::train(binary),
     };
-    row::print_all(&rows, output.json);
+    row::print_all(&rows, &machine, json);
     Ok(())
 }
 
-/// Builds what is measured and runs it.
+/// Lets an instrumented gateway work as in the benchmarks.
 ///
 /// # Errors
-/// It does not build, or failed and has said why.
-#[cfg(not(feature = "bench"))]
-pub(crate) fn run(bench: Bench) -> Result<(), Error> {
-    match bench {
-        Bench::Plugin(output) => build::plugin(output.json),
-        Bench::Proxy(output) => build::proxy(output.json),
-    }
+/// It does not start, or answers wrongly.
+#[cfg(feature = "bench")]
+pub(crate) fn train(binary: &std::path::Path, _: &crate::progress::Progress) -> Result<(), Error> {
+    proxy::train(binary)
 }
+
+#[cfg(not(feature = "bench"))]
+pub(crate) use build::{run, train};

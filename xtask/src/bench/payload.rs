@@ -1,6 +1,7 @@
 //! Resources such as Synthea makes them, by a formula: nothing is read, and every run has the same bytes.
 
 use bytes::Bytes;
+use serde_json::{Value, json};
 
 /// A Patient of about 1.5 KB.
 pub(super) fn patient(n: usize) -> Bytes {
@@ -11,6 +12,16 @@ pub(super) fn patient(n: usize) -> Bytes {
         year = n % 60 + 30,
     )
     .into()
+}
+
+/// An Observation about a patient, to be stored: it refers to nothing else.
+pub(super) fn observation_of(patient: &str, n: usize) -> Value {
+    let mut resource = serde_json::from_str(&observation(n)).unwrap_or(Value::Null);
+    if let Some(elements) = resource.as_object_mut() {
+        elements.retain(|name, _| !matches!(name.as_str(), "id" | "meta" | "encounter"));
+        elements.insert("subject".to_owned(), json!({"reference": format!("Patient/{patient}")}));
+    }
+    resource
 }
 
 /// Resources of one patient, of about so many bytes in all.
@@ -33,15 +44,12 @@ pub(super) fn record(bytes: usize) -> Vec<Bytes> {
     resources
 }
 
-/// A searchset of 20 entries, of about so many bytes; with `below` each `fullUrl` is below that base.
-pub(super) fn searchset(bytes: usize, below: Option<&str>) -> Vec<u8> {
-    let base = below.unwrap_or("http://elsewhere.example/fhir");
-    let filling = (bytes / 20).saturating_sub(110);
+/// A searchset of 20 Observations with their `fullUrl`s below a base: of 30 KB, or, cut down to nothing, of 2 KB.
+pub(super) fn searchset(large: bool, base: &str) -> Vec<u8> {
     let entry = |n: usize| {
-        let filling = "x".repeat(filling);
-        format!(
-            r#"{{"fullUrl":"{base}/Basic/{n}","resource":{{"resourceType":"Basic","id":"{n}","language":"{filling}"}}}}"#
-        )
+        let resource =
+            if large { observation(n) } else { format!(r#"{{"resourceType":"Observation","id":"{n}"}}"#) };
+        format!(r#"{{"fullUrl":"{base}/Observation/{n}","resource":{resource}}}"#)
     };
     let entries: Vec<String> = (0..20).map(entry).collect();
     format!(r#"{{"resourceType":"Bundle","type":"searchset","entry":[{}]}}"#, entries.join(",")).into_bytes()

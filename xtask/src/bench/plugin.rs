@@ -176,7 +176,7 @@ fn beside(
     for _ in 0..ROUNDS {
         rounds.push((speed(ours)?, speed(peer)?));
     }
-    Ok(Row::beside(name, &rounds, goal))
+    Ok(Row::beside(name, "native", &rounds, goal))
 }
 
 /// See [`super::dom`].
