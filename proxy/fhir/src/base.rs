@@ -1,15 +1,22 @@
 //! A FHIR service base URL, compared by its parts and never as a string.
 
 use std::fmt;
+use std::sync::Arc;
 
-/// `scheme://host[:port][/path]`: the root of a FHIR server (R4 http.html §2.21.0.1).
+/// `scheme://host[:port][/path]`: the root of a FHIR server (R4 http.html §2.21.0.1). Cloning is cheap.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Base {
+pub struct Base(Arc<Text>);
+
+/// The text, host in lower case, without the scheme's own port and without a slash at its end; and its parts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Text {
+    text: String,
     scheme: Scheme,
-    host: String,
     port: u16,
-    /// Path segments, none empty.
-    segments: Vec<String>,
+    /// Where the host ends; it follows `://`.
+    host: usize,
+    /// Where the path begins.
+    path: usize,
 }
 
 /// The two schemes a FHIR server is reached by.
@@ -44,14 +51,15 @@ impl Base {
     /// # Errors
     /// Says which part is wrong.
     pub fn parse(text: &str) -> Result<Self, BaseError> {
-        let parts = Parts::of(text)?;
-        let base = Self {
-            scheme: parts.scheme,
-            host: parts.host.to_ascii_lowercase(),
-            port: parts.port,
-            segments: Vec::new(),
-        };
-        base.join(parts.rest.strip_suffix('/').unwrap_or(parts.rest))
+        let Parts { scheme, host, port, rest } = Parts::of(text)?;
+        let mut text = format!("{}://{}", scheme.as_str(), host.to_ascii_lowercase());
+        let host = text.len();
+        if port != scheme.default_port() {
+            text = format!("{text}:{port}");
+        }
+        let path = text.len();
+        let base = Self(Arc::new(Text { text, scheme, port, host, path }));
+        base.join(rest.strip_suffix('/').unwrap_or(rest))
     }
 
     /// The base at this path below this one: empty, or `/` and segments.
@@ -59,16 +67,16 @@ impl Base {
     /// # Errors
     /// The path is not plain segments.
     pub fn join(mut self, path: &str) -> Result<Self, BaseError> {
-        if !path.is_empty() && !path.starts_with('/') {
-            return Err(BaseError::Path);
+        if path.is_empty() {
+            return Ok(self);
         }
-        for segment in path.split('/').skip(1) {
+        for segment in path.strip_prefix('/').ok_or(BaseError::Path)?.split('/') {
             let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
             if segment.is_empty() || segment == "." || segment == ".." || !segment.bytes().all(plain) {
                 return Err(BaseError::Path);
             }
-            self.segments.push(segment.to_owned());
         }
+        Arc::make_mut(&mut self.0).text.push_str(path);
         Ok(self)
     }
 
@@ -78,59 +86,59 @@ impl Base {
     pub fn strip<'a>(&self, url: &'a str) -> Option<&'a str> {
         let parts = Parts::of(url).ok()?;
         let defaults = |scheme: Scheme, port| port == scheme.default_port();
-        let same_port = parts.port == self.port
-            || (defaults(parts.scheme, parts.port) && defaults(self.scheme, self.port));
-        if !same_port || !parts.host.eq_ignore_ascii_case(&self.host) {
+        let (scheme, port) = (self.scheme(), self.port());
+        let same_port =
+            parts.port == port || (defaults(parts.scheme, parts.port) && defaults(scheme, port));
+        if !same_port || !parts.host.eq_ignore_ascii_case(self.host()) {
             return None;
         }
-        let mut rest = parts.rest;
-        for segment in &self.segments {
-            rest = rest.strip_prefix('/')?.strip_prefix(segment.as_str())?;
-            if !(rest.is_empty() || rest.starts_with(['/', '?', '#'])) {
-                return None;
-            }
-        }
-        Some(rest)
+        let rest = parts.rest.strip_prefix(self.path())?;
+        (rest.is_empty() || rest.starts_with(['/', '?', '#'])).then_some(rest)
     }
 
     /// The scheme.
     pub fn scheme(&self) -> Scheme {
-        self.scheme
+        self.0.scheme
     }
 
     /// The host: a name, an IPv4 address, or an IPv6 address in brackets.
     pub fn host(&self) -> &str {
-        &self.host
+        &self.0.text[self.authority_begins()..self.0.host]
     }
 
     /// The port.
     pub fn port(&self) -> u16 {
-        self.port
+        self.0.port
     }
 
     /// `host`, with the port when it is not the scheme's own: what belongs into a `Host` header.
-    pub fn authority(&self) -> String {
-        if self.port == self.scheme.default_port() {
-            self.host.clone()
-        } else {
-            format!("{}:{}", self.host, self.port)
-        }
+    pub fn authority(&self) -> &str {
+        &self.0.text[self.authority_begins()..self.0.path]
     }
 
     /// Whether it has a path.
     pub fn has_path(&self) -> bool {
-        !self.segments.is_empty()
+        !self.path().is_empty()
     }
 
     /// The path: empty, or `/` and segments, without a slash at its end.
-    pub fn path(&self) -> String {
-        self.segments.iter().fold(String::new(), |path, segment| path + "/" + segment)
+    pub fn path(&self) -> &str {
+        &self.0.text[self.0.path..]
+    }
+
+    /// The whole.
+    pub fn as_str(&self) -> &str {
+        &self.0.text
+    }
+
+    fn authority_begins(&self) -> usize {
+        self.scheme().as_str().len() + "://".len()
     }
 }
 
 impl fmt::Display for Base {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}{}", self.scheme.as_str(), self.authority(), self.path())
+        f.write_str(self.as_str())
     }
 }
 
@@ -161,13 +169,14 @@ struct Parts<'a> {
 
 impl<'a> Parts<'a> {
     fn of(url: &'a str) -> Result<Self, BaseError> {
-        let (scheme, rest) = url.split_once("://").ok_or(BaseError::Scheme)?;
+        let (scheme, rest) = url.split_once(':').ok_or(BaseError::Scheme)?;
         let scheme = match scheme {
             s if s.eq_ignore_ascii_case("http") => Scheme::Http,
             s if s.eq_ignore_ascii_case("https") => Scheme::Https,
             _ => return Err(BaseError::Scheme),
         };
-        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let rest = rest.strip_prefix("//").ok_or(BaseError::Scheme)?;
+        let end = rest.bytes().position(|b| matches!(b, b'/' | b'?' | b'#')).unwrap_or(rest.len());
         let (authority, rest) = rest.split_at(end);
         let (host, port) = match authority.rfind(':') {
             Some(colon) if !authority.ends_with(']') => authority.split_at(colon),

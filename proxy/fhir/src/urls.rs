@@ -51,6 +51,10 @@ impl Rewrite {
     /// The caller's form of `url`, when it is below the server's base or names that in its query. HAPI may be set
     /// up to make links of what it is told of the caller's base: there only links to pages have another form.
     pub fn url(&self, url: &str) -> Option<String> {
+        // Most are relative.
+        if !url.starts_with(['h', 'H', 'w', 'W']) && !url.contains('?') {
+            return None;
+        }
         let theirs = self.strip(url);
         let rest = theirs.or_else(|| self.to.strip(url));
         if let Some(page) = rest.and_then(|rest| self.page(rest)) {

@@ -226,7 +226,7 @@ impl Resolver<'_> {
         let text = path.get_ref();
         // The grammar of a base URL's path is the grammar of a prefix.
         match Base::parse(&format!("http://h{text}")) {
-            Ok(base) if text.starts_with('/') => Some(base.path()),
+            Ok(base) if text.starts_with('/') => Some(base.path().to_owned()),
             _ => {
                 self.problem(path, "a path starts with / and has plain segments: \"/fhir\"");
                 None
