@@ -4,6 +4,7 @@
 
 mod answers;
 mod connections;
+mod replicas;
 mod requests;
 mod server;
 mod tls;

@@ -61,7 +61,7 @@ impl Pki {
     }
 
     /// A client that believes the authority.
-    fn believing(&self) -> Tls {
+    pub(crate) fn believing(&self) -> Tls {
         Tls::new(Some(self.authority.pem().as_bytes()), None).unwrap()
     }
 
@@ -93,7 +93,12 @@ impl Pki {
 
     /// The server that the kinds above expect.
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(Arc::new(self.config("127.0.0.1", false)))
+        self.acceptor_for("127.0.0.1")
+    }
+
+    /// A server of this name.
+    pub(crate) fn acceptor_for(&self, name: &str) -> TlsAcceptor {
+        TlsAcceptor::from(Arc::new(self.config(name, false)))
     }
 }
 
