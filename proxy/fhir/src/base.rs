@@ -87,8 +87,7 @@ impl Base {
         let parts = Parts::of(url).ok()?;
         let defaults = |scheme: Scheme, port| port == scheme.default_port();
         let (scheme, port) = (self.scheme(), self.port());
-        let same_port =
-            parts.port == port || (defaults(parts.scheme, parts.port) && defaults(scheme, port));
+        let same_port = parts.port == port || (defaults(parts.scheme, parts.port) && defaults(scheme, port));
         if !same_port || !parts.host.eq_ignore_ascii_case(self.host()) {
             return None;
         }

@@ -5,25 +5,56 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use fireguard_fhir::base::Base;
 use fireguard_fhir::interaction::{BodyKind, Interaction, Preconditions, Prefer, Request};
 use fireguard_fhir::parameters::Parameters;
 use fireguard_traffic::body::{Body, Outgoing, full};
 use fireguard_traffic::forwarded::Origin;
 use fireguard_traffic::replay::{Keep, Replay};
-use http::HeaderMap;
 use http::request::Parts;
+use http::{HeaderMap, HeaderValue};
 use hyper::body::Incoming;
+use uuid::Uuid;
 
+use crate::face::Face;
 use crate::facts::Facts;
 use crate::failure::Failure;
 use crate::server::Peer;
 use crate::state::Route;
 
+/// The id of an exchange. Cloning is cheap.
+#[derive(Debug, Clone)]
+pub struct RequestId(HeaderValue);
+
+impl RequestId {
+    /// From a header; none: it is too long, or holds other than letters, digits, `-`, `.` and `_`.
+    pub fn given(value: &HeaderValue) -> Option<Self> {
+        let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._".contains(byte);
+        let given = (1..=64).contains(&value.len()) && value.as_bytes().iter().all(plain);
+        given.then(|| Self(value.clone()))
+    }
+
+    /// One that nothing else has, later than those before.
+    pub fn random() -> Self {
+        let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+        let text = Uuid::now_v7().hyphenated().encode_lower(&mut text);
+        Self(HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("none")))
+    }
+
+    /// As text.
+    pub fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+
+    /// As a header's value.
+    pub fn header(&self) -> HeaderValue {
+        self.0.clone()
+    }
+}
+
 /// A request as the connection delivers it.
 pub struct Arrived {
     /// Its id, in logs and in `X-Request-Id`.
-    pub id: String,
+    pub id: RequestId,
     /// Who sent it.
     pub peer: Peer,
     /// Its head.
@@ -37,7 +68,7 @@ pub struct Arrived {
 /// A request without what was meant for this hop only.
 pub struct Entered {
     /// Its id.
-    pub id: String,
+    pub id: RequestId,
     /// Where it comes from.
     pub origin: Origin,
     /// Its head, without headers of one hop.
@@ -51,13 +82,13 @@ pub struct Entered {
 /// A FHIR request on a route. From here on nothing looks at the request line again.
 pub struct Exchange<B> {
     /// Its id.
-    pub id: String,
+    pub id: RequestId,
     /// The client's address.
     pub client: IpAddr,
     /// The way it came in.
     pub route: Arc<Route>,
-    /// The base URL the client uses.
-    pub base: Base,
+    /// The route as the client sees it.
+    pub face: Arc<Face>,
     /// What it asks for.
     pub request: Request,
     /// Its headers, without those of one hop.
@@ -69,10 +100,10 @@ pub struct Exchange<B> {
 }
 
 /// A FHIR request whose body nobody has looked at.
-pub type Asked = Exchange<Incoming>;
+pub type Asked = Box<Exchange<Incoming>>;
 
 /// A FHIR request that may be sent.
-pub type Ready = Exchange<Upload>;
+pub type Ready = Box<Exchange<Upload>>;
 
 /// A body for the server.
 pub struct Upload {
@@ -82,15 +113,15 @@ pub struct Upload {
     pub watch: Watch,
 }
 
-impl Ready {
+impl Exchange<Upload> {
     /// The same once more, if its body can be sent again.
-    pub fn again(&self) -> Option<Self> {
+    pub fn again(&self) -> Option<Ready> {
         let body = self.body.again()?;
         Some(self.with(self.request.clone(), body))
     }
 
     /// A question of our own that this exchange gives rise to: without parameters, conditions or a body.
-    pub fn asking(&self, interaction: Interaction, head_only: bool) -> Self {
+    pub fn asking(&self, interaction: Interaction, head_only: bool) -> Ready {
         let request = Request {
             interaction,
             head_only,
@@ -105,17 +136,17 @@ impl Ready {
         self.with(request, Upload::whole(Bytes::new()))
     }
 
-    fn with(&self, request: Request, body: Upload) -> Self {
-        Self {
+    fn with(&self, request: Request, body: Upload) -> Ready {
+        Box::new(Self {
             id: self.id.clone(),
             client: self.client,
             route: Arc::clone(&self.route),
-            base: self.base.clone(),
+            face: Arc::clone(&self.face),
             request,
             headers: self.headers.clone(),
             body,
             facts: Arc::clone(&self.facts),
-        }
+        })
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use fireguard_traffic::rate::EntryCharge;
 
+use crate::exchange::RequestId;
 use crate::failure::Failure;
 use crate::meters::{self, Labels};
 use crate::traces::{Ended, Trace};
@@ -14,7 +15,7 @@ use crate::traces::{Ended, Trace};
 /// Facts that stages note as they learn them. Nothing of a resource, a search value or a token is among them.
 #[derive(Debug)]
 pub struct Facts {
-    id: String,
+    id: RequestId,
     method: http::Method,
     since: Instant,
     /// Its span.
@@ -51,7 +52,7 @@ pub enum End {
 
 impl Facts {
     /// The facts of an exchange that begins now.
-    pub fn new(id: String, method: http::Method) -> Self {
+    pub fn new(id: RequestId, method: http::Method) -> Self {
         Self {
             id,
             method,
@@ -164,11 +165,11 @@ impl Drop for Facts {
             attempts: *self.attempts.get_mut(),
             source,
             end,
-            request_id: &self.id,
+            request_id: self.id.as_str(),
         });
         tracing::info!(
             target: "fireguard::access",
-            request_id = self.id,
+            request_id = self.id.as_str(),
             method = %self.method,
             route = &*route,
             interaction,

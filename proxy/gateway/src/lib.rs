@@ -8,6 +8,7 @@ pub mod admin;
 pub mod cli;
 pub mod config;
 pub mod exchange;
+pub mod face;
 pub mod facts;
 pub mod failure;
 mod fhir_server;

@@ -28,7 +28,7 @@ use crate::traces::Trace;
 /// The stack of one core. Cloning is cheap.
 #[derive(Clone)]
 pub struct Pipeline {
-    stack: BoxCloneSyncService<Arrived, Response<Body>, Failure>,
+    stack: BoxCloneSyncService<Box<Arrived>, Response<Body>, Failure>,
 }
 
 /// Builds the stack of one core, with its own connections to the servers, by their bases.
@@ -88,9 +88,9 @@ impl Pipeline {
     ) -> impl Future<Output = Result<Response<Body>, Infallible>> + Send {
         let rescue = rescue::Rescue::of(&request);
         let (parts, body) = request.into_parts();
-        let facts = Facts::new(rescue.id().to_owned(), parts.method.clone());
+        let facts = Facts::new(rescue.id().clone(), parts.method.clone());
         let facts = Arc::new(facts.traced(Trace::begin(&parts.headers)));
-        let arrived = Arrived { id: rescue.id().to_owned(), peer, parts, body, facts };
+        let arrived = Box::new(Arrived { id: rescue.id().clone(), peer, parts, body, facts });
         // What is above has run before the first poll: an exchange is noted even if its connection ends first.
         async move {
             let answer = match self.stack.ready().await {

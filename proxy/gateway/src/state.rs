@@ -13,6 +13,7 @@ use fireguard_traffic::upstream::PoolSettings;
 
 use crate::config::units::Secret;
 use crate::config::{self, Config, defaults};
+use crate::face::Faces;
 use crate::fhir_server::FhirServer;
 use crate::metadata::Metadata;
 use crate::pages::{self, KeyRing};
@@ -63,6 +64,8 @@ pub struct Route {
     pub cors: Option<Cors>,
     /// How links to pages are sealed for its callers.
     pub pages: Arc<dyn SealPages>,
+    /// How its clients see it.
+    pub faces: Faces,
     /// The plugins that see its resources, in order toward the server.
     pub plugins: Vec<Plugin>,
 }
@@ -128,8 +131,11 @@ impl Shared {
         let routes = config.routes.into_iter().map(|route| {
             let (server, rate) = (server(&route), limits(&route));
             let plugins = route.plugins.iter().filter_map(|index| plugins.get(*index).cloned()).collect();
+            let pages: Arc<dyn SealPages> = Arc::new(ring.bind(&route.name, route.upstream.as_str()));
+            let bases = vec![route.upstream.clone()];
             Arc::new(Route {
-                pages: Arc::new(ring.bind(&route.name, &route.upstream.to_string())),
+                faces: Faces::new(bases, route.prefix.clone(), Arc::clone(&pages)),
+                pages,
                 name: route.name.into(),
                 prefix: route.prefix,
                 server,

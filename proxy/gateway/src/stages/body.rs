@@ -19,7 +19,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use fireguard_fhir::interaction::{BodyKind, Interaction};
 use fireguard_fhir::outcome::IssueCode;
-use fireguard_fhir::urls::Relative;
 use fireguard_traffic::body::{BodyError, Outgoing};
 use http::{HeaderMap, StatusCode, header};
 use http_body::Body;
@@ -62,9 +61,9 @@ impl Stage<Asked> for MakeBody {
     type Out = Ready;
 
     async fn handle<N: Next<Ready>>(self: Arc<Self>, asked: Asked, mut next: N) -> Answer {
-        let Exchange { id, client, route, base, mut request, headers, body, facts } = asked;
+        let Exchange { id, client, route, face, mut request, headers, body, facts } = *asked;
         let watch = Watch::default();
-        let relative = Relative::new(base.clone());
+        let relative = &face.to_server;
         relative.request(&mut request);
         // What becomes of a batch later is told elsewhere.
         let refused = RefusedEntries::new(!request.prefer.respond_async);
@@ -90,7 +89,7 @@ impl Stage<Asked> for MakeBody {
                 } else {
                     watch.streams();
                     let watch = watch.clone();
-                    let inspect = Inspect::new(&request, &route, &base, self.rules, &facts, &refused);
+                    let inspect = Inspect::new(&request, &route, &face.base, self.rules, &facts, &refused);
                     let deadline = Box::pin(sleep(self.total));
                     let checked = Checked { body, inspect, left: self.limit, deadline, watch, done: false };
                     Outgoing::Stream(checked.boxed_unsync())
@@ -99,11 +98,12 @@ impl Stage<Asked> for MakeBody {
         };
         let body = Upload { body: outgoing, watch };
         if !matches!(request.interaction, Interaction::Bundle { .. }) {
-            return next.call(Exchange { id, client, route, base, request, headers, body, facts }).await;
+            let ready = Box::new(Exchange { id, client, route, face, request, headers, body, facts });
+            return next.call(ready).await;
         }
         let (format, of) = (request.format, id.clone());
-        let answer = next.call(Exchange { id, client, route, base, request, headers, body, facts }).await;
-        refused.within(answer, format, &of).await
+        let ready = Box::new(Exchange { id, client, route, face, request, headers, body, facts });
+        refused.within(next.call(ready).await, format, of.as_str()).await
     }
 }
 

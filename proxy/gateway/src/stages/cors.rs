@@ -22,10 +22,10 @@ impl Cors {
     }
 }
 
-impl Stage<Entered> for Cors {
-    type Out = Entered;
+impl Stage<Box<Entered>> for Cors {
+    type Out = Box<Entered>;
 
-    async fn handle<N: Next<Entered>>(self: Arc<Self>, entered: Entered, mut next: N) -> Answer {
+    async fn handle<N: Next<Box<Entered>>>(self: Arc<Self>, entered: Box<Entered>, mut next: N) -> Answer {
         let route = self.shared.route(entered.parts.uri.path());
         let Some((route, cors)) = route.and_then(|(route, _)| Some((route, route.cors.as_ref()?))) else {
             return next.call(entered).await;

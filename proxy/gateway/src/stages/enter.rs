@@ -45,11 +45,11 @@ impl Enter {
     }
 }
 
-impl Stage<Arrived> for Enter {
-    type Out = Entered;
+impl Stage<Box<Arrived>> for Enter {
+    type Out = Box<Entered>;
 
-    async fn handle<N: Next<Entered>>(self: Arc<Self>, arrived: Arrived, mut next: N) -> Answer {
-        let Arrived { id, peer, mut parts, body, facts } = arrived;
+    async fn handle<N: Next<Box<Entered>>>(self: Arc<Self>, arrived: Box<Arrived>, mut next: N) -> Answer {
+        let Arrived { id, peer, mut parts, body, facts } = *arrived;
         hygiene::unambiguous(&parts).map_err(|error| {
             Failure::client(StatusCode::BAD_REQUEST, IssueCode::Invalid, error.to_string()).closing()
         })?;
@@ -65,6 +65,6 @@ impl Stage<Arrived> for Enter {
         if origin.scheme.is_none() {
             origin.scheme = Some(if peer.tls { "https" } else { "http" }.to_owned());
         }
-        next.call(Entered { id, origin, parts, body, facts }).await
+        next.call(Box::new(Entered { id, origin, parts, body, facts })).await
     }
 }

@@ -166,27 +166,23 @@ fn refuse_too_long(request: &Request<()>, limit: u64) -> Result<(), Failure> {
     Err(Failure::client(status, IssueCode::TooLong, message))
 }
 
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-
 /// What the server is told: nothing that the client could have smuggled.
 fn headers(ready: &Ready) -> HeaderMap {
     let mut headers = hygiene::request_headers(&ready.headers);
     ready.facts.trace.pass_on(&mut headers);
     // Room for all, at once.
     headers.reserve(12);
-    let (base, request) = (&ready.base, &ready.request);
-    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(base.scheme().as_str()));
+    let request = &ready.request;
+    headers.extend(ready.face.forwarded.iter().cloned());
+    headers.insert(REQUEST_ID, ready.id.header());
     headers.insert(header::ACCEPT, HeaderValue::from_static(request.accept()));
     let mut set = |name: HeaderName, value: &str| {
         if let Ok(value) = HeaderValue::from_str(value) {
             headers.insert(name, value);
         }
     };
-    set(header::HOST, &ready.route.upstream.authority());
-    set(REQUEST_ID, &ready.id);
+    set(header::HOST, ready.route.upstream.authority());
     set(HeaderName::from_static("x-forwarded-for"), &ready.client.to_string());
-    set(HeaderName::from_static("x-forwarded-host"), &base.authority());
-    set(HeaderName::from_static("x-forwarded-prefix"), &base.path());
     match &request.body {
         BodyKind::None => {}
         BodyKind::FhirJson => set(header::CONTENT_TYPE, "application/fhir+json;charset=utf-8"),

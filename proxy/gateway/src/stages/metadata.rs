@@ -32,7 +32,7 @@ impl Stage<Ready> for Metadata {
             return next.call(ready).await;
         }
         let route = Arc::clone(&ready.route);
-        let (wish, base) = (Wish::of(&ready), ready.base.to_string());
+        let (wish, base) = (Wish::of(&ready), ready.face.base.to_string());
         if let Some((statement, age)) = route.metadata.get(&base) {
             if age == Age::Stale && statement.renews() {
                 tokio::spawn(renew(whole(ready), base, Arc::clone(&statement), next));

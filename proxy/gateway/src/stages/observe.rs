@@ -20,10 +20,10 @@ pub struct Observe;
 /// How often the server was asked, if more than once.
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-fireguard-attempts");
 
-impl Stage<Arrived> for Observe {
-    type Out = Arrived;
+impl Stage<Box<Arrived>> for Observe {
+    type Out = Box<Arrived>;
 
-    async fn handle<N: Next<Arrived>>(self: Arc<Self>, arrived: Arrived, mut next: N) -> Answer {
+    async fn handle<N: Next<Box<Arrived>>>(self: Arc<Self>, arrived: Box<Arrived>, mut next: N) -> Answer {
         let facts = Arc::clone(&arrived.facts);
         let head_only = arrived.parts.method == http::Method::HEAD;
         let mut answer = next.call(arrived).await;

@@ -36,8 +36,8 @@ impl OwnWrites {
 impl Stage<Ready> for OwnWrites {
     type Out = Ready;
 
-    async fn handle<N: Next<Ready>>(self: Arc<Self>, ready: Ready, mut next: N) -> Answer {
-        let ready = Ready { body: ready.body.kept(self.keep), ..ready };
+    async fn handle<N: Next<Ready>>(self: Arc<Self>, mut ready: Ready, mut next: N) -> Answer {
+        ready.body = ready.body.kept(self.keep);
         if ready.request.interaction.is_safe() {
             return next.call(ready).await;
         }

@@ -8,8 +8,8 @@ use http::header::{
     ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderName, Request, Response, Version};
-use uuid::Uuid;
 
+use crate::exchange::RequestId;
 use crate::failure::Failure;
 use crate::stage::Answer;
 
@@ -18,7 +18,7 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What is needed to answer whatever happens.
 pub struct Rescue {
-    id: String,
+    id: RequestId,
     format: Format,
     version: Version,
 }
@@ -26,18 +26,14 @@ pub struct Rescue {
 impl Rescue {
     /// Takes a well-formed `X-Request-Id` of the client, or makes one.
     pub fn of<B>(request: &Request<B>) -> Self {
-        let given = request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok());
-        let plain = |id: &&str| {
-            (1..=64).contains(&id.len())
-                && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
-        };
-        let id = given.filter(plain).map_or_else(|| Uuid::now_v7().to_string(), str::to_owned);
+        let given = request.headers().get(REQUEST_ID).and_then(RequestId::given);
+        let id = given.unwrap_or_else(RequestId::random);
         let accept = request.headers().get(http::header::ACCEPT).and_then(|value| value.to_str().ok());
         Self { id, format: Format::for_errors(accept), version: request.version() }
     }
 
     /// The exchange's id.
-    pub fn id(&self) -> &str {
+    pub fn id(&self) -> &RequestId {
         &self.id
     }
 
@@ -45,9 +41,7 @@ impl Rescue {
     pub fn answer(self, answer: Answer) -> Response<Body> {
         let mut response = answer.unwrap_or_else(|failure| self.render(&failure));
         let headers = response.headers_mut();
-        if let Ok(id) = HeaderValue::from_str(&self.id) {
-            headers.insert(REQUEST_ID, id);
-        }
+        headers.insert(REQUEST_ID, self.id.header());
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         // What one caller was shown is not for the next, nor for this one when the rules have changed.
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
@@ -56,7 +50,7 @@ impl Rescue {
 
     fn render(&self, failure: &Failure) -> Response<Body> {
         let outcome =
-            OperationOutcome::error(failure.code, failure.message.as_ref()).with_request_id(&self.id);
+            OperationOutcome::error(failure.code, failure.message.as_ref()).with_request_id(self.id.as_str());
         let mut response = Response::new(full(outcome.to_json()));
         *response.status_mut() = failure.status;
         let headers = response.headers_mut();

@@ -89,7 +89,7 @@ impl Stage<Ready> for Retry {
                 // A second outcome that is unknown ends it.
                 Again::Once | Again::Settled => !unknown,
                 Again::IfSheds => server.sheds_before_working,
-                Again::IfEntriesMay => every_entry_may(fault, &ready.base, ready.body.look()).await,
+                Again::IfEntriesMay => every_entry_may(fault, &ready.face.base, ready.body.look()).await,
             };
             if !allowed {
                 spare = Some(ready);

@@ -21,8 +21,7 @@ impl Stage<Ready> for Rewrite {
     type Out = Ready;
 
     async fn handle<N: Next<Ready>>(self: Arc<Self>, ready: Ready, mut next: N) -> Answer {
-        let rule = Rule::new(vec![ready.route.upstream.clone()], ready.base.clone());
-        let rule = Arc::new(rule.sealing(Arc::clone(&ready.route.pages)));
+        let rule = Arc::clone(&ready.face.to_client);
         let scope = match ready.request.interaction {
             Interaction::Capabilities => Scope::Everything,
             _ => Scope::Elements,

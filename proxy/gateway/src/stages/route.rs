@@ -3,15 +3,15 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use fireguard_fhir::base::Base;
 use fireguard_fhir::interaction::{self, Head, Pages};
 use fireguard_fhir::outcome::IssueCode;
 use http::{HeaderMap, HeaderName, StatusCode, header};
 
-use crate::exchange::{Asked, Entered};
+use crate::exchange::{Asked, Entered, Exchange};
+use crate::face::Face;
 use crate::failure::Failure;
 use crate::stage::{Answer, Next, Stage};
-use crate::state::Shared;
+use crate::state::{self, Shared};
 
 /// The stage. Answers 404 outside of every route, and what [`interaction::parse`] refuses.
 pub struct Route {
@@ -24,38 +24,32 @@ impl Route {
         Self { shared: Arc::clone(shared) }
     }
 
-    /// The base URL the client uses: as configured, or by its own `Host`.
-    fn base(&self, entered: &Entered, prefix: &str) -> Result<Base, Failure> {
-        let origin = match &self.shared.server.public_url {
-            Some(public) => public.clone(),
+    /// The route toward the base URL the client uses: as configured, or by its own `Host`.
+    fn face(&self, entered: &Entered, route: &state::Route) -> Result<Arc<Face>, Failure> {
+        let (scheme, host) = match &self.shared.server.public_url {
+            Some(public) => (public.scheme().as_str(), public.authority()),
             None => {
                 let host = match &entered.origin.host {
                     Some(host) => host.as_str(),
                     None => authority(&entered.parts)?,
                 };
-                let origin = format!("{}://{host}", entered.origin.scheme.as_deref().unwrap_or("http"));
-                let origin = Base::parse(&origin).map_err(|_| bad_host())?;
-                // The client names a host, not a path below it.
-                if origin.has_path() || host.ends_with('/') {
-                    return Err(bad_host());
-                }
-                origin
+                (entered.origin.scheme.as_deref().unwrap_or("http"), host)
             }
         };
-        origin.join(prefix).map_err(|_| bad_host())
+        route.faces.toward(scheme, host).map_err(|_| bad_host())
     }
 }
 
-impl Stage<Entered> for Route {
+impl Stage<Box<Entered>> for Route {
     type Out = Asked;
 
-    async fn handle<N: Next<Asked>>(self: Arc<Self>, entered: Entered, mut next: N) -> Answer {
+    async fn handle<N: Next<Asked>>(self: Arc<Self>, entered: Box<Entered>, mut next: N) -> Answer {
         let Some((route, rest)) = self.shared.route(entered.parts.uri.path()) else {
             let message = "there is no FHIR server at this path";
             return Err(Failure::client(StatusCode::NOT_FOUND, IssueCode::NotSupported, message));
         };
         let _ = entered.facts.route.set(route.name.clone());
-        let base = self.base(&entered, &route.prefix)?;
+        let face = self.face(&entered, route)?;
         let headers = &entered.parts.headers;
         let (accept, prefer) =
             (list(headers, header::ACCEPT)?, list(headers, HeaderName::from_static("prefer"))?);
@@ -77,16 +71,16 @@ impl Stage<Entered> for Route {
         if let Some(resource_type) = request.interaction.resource_type() {
             let _ = entered.facts.resource_type.set(resource_type.as_str());
         }
-        let asked = Asked {
+        let asked = Box::new(Exchange {
             id: entered.id,
             client: entered.origin.client,
             route: Arc::clone(route),
-            base,
+            face,
             request,
             headers: entered.parts.headers,
             body: entered.body,
             facts: entered.facts,
-        };
+        });
         next.call(asked).await
     }
 }

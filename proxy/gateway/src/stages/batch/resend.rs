@@ -87,7 +87,7 @@ impl<N: Next<Ready>> Resend<N> {
         throttled: Vec<&'a mut Throttled>,
     ) -> Option<Vec<Pending<'a>>> {
         let places: Vec<usize> = throttled.iter().map(|throttled| throttled.place).collect();
-        let (base, body) = (self.ready.base.clone(), self.ready.body.look().ok()?);
+        let (base, body) = (self.ready.face.base.clone(), self.ready.body.look().ok()?);
         let sheds = self.ready.route.server.sheds_before_working;
         let sent = entries(&base, body, &places).await.ok()?;
         if sent.kind != BundleKind::Batch || sent.rows.len() != entries_answered {
@@ -113,8 +113,9 @@ impl<N: Next<Ready>> Resend<N> {
         let mut batch = br#"{"resourceType":"Bundle","type":"batch","entry":["#.to_vec();
         batch.extend_from_slice(&requests.join(&b','));
         batch.extend_from_slice(b"]}");
-        let Some(ready) = self.ready.again() else { return Outcome::NotBegun };
-        let answer = self.next.call(Ready { body: Upload::whole(batch.into()), ..ready }).await;
+        let Some(mut ready) = self.ready.again() else { return Outcome::NotBegun };
+        ready.body = Upload::whole(batch.into());
+        let answer = self.next.call(ready).await;
         if let Some(outcome) = whole(&answer) {
             return outcome;
         }

@@ -26,7 +26,7 @@ pub(super) struct Chain {
 impl Chain {
     pub(super) fn new(ready: &Ready) -> Self {
         let exchange = Exchange {
-            id: ready.id.clone(),
+            id: ready.id.as_str().to_owned(),
             route: ready.route.name.to_string(),
             interaction: ready.request.interaction.code().to_owned(),
             extras: Vec::new(),

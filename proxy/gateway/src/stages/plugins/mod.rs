@@ -54,7 +54,7 @@ impl Stage<Ready> for Plugins {
             Interaction::SearchCompartment { .. } => false,
             other => other.id().is_none(),
         };
-        let base = ready.base.clone();
+        let base = ready.face.base.clone();
         let upstream = ready.route.upstream.clone();
         let (parts, body) = next.call(ready).await?.into_parts();
         if !parts.status.is_success() {
