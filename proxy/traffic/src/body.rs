@@ -98,9 +98,14 @@ impl Begun {
         Ok(Self { bytes: first, rest: body })
     }
 
+    /// Whether the beginning is all.
+    pub fn is_whole(&self) -> bool {
+        self.rest.is_end_stream()
+    }
+
     /// The whole body again.
     pub fn into_body(self) -> Body {
-        match (self.bytes.is_empty(), self.rest.is_end_stream()) {
+        match (self.bytes.is_empty(), self.is_whole()) {
             (true, _) => self.rest,
             (false, true) => full(self.bytes),
             (false, false) => Prefixed { first: self.bytes, rest: self.rest }.boxed_unsync(),

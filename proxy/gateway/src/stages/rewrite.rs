@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fireguard_fhir::interaction::Interaction;
-use fireguard_fhir::urls::{Rewrite as Rule, Scope, UrlRewriter};
+use fireguard_fhir::urls::{Glance, Rewrite as Rule, Scope, UrlRewriter};
+use fireguard_traffic::body::{Begun, Body, full};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 
@@ -39,6 +40,14 @@ impl Stage<Ready> for Rewrite {
             return Ok(Response::from_parts(parts, body));
         }
         parts.headers.remove(header::CONTENT_LENGTH);
+        let body = if scope == Scope::Elements {
+            match glanced(&rule, body).await? {
+                Ok(body) => return Ok(Response::from_parts(parts, body)),
+                Err(body) => body,
+            }
+        } else {
+            body
+        };
         // What a validator says of a request comes without a code.
         let status = parts.status;
         let failure = status.as_u16() >= 400 && status != StatusCode::UNPROCESSABLE_ENTITY;
@@ -46,6 +55,24 @@ impl Stage<Ready> for Rewrite {
         let body = transformed(body, Urls(urls, false)).await?;
         Ok(Response::from_parts(parts, body))
     }
+}
+
+/// So much is waited for, to see all of an answer.
+const WHOLE: usize = 64 << 10;
+
+/// The body for the client, where a look at all of it is enough; or the body once more.
+async fn glanced(rule: &Rule, body: Body) -> Result<Result<Body, Body>, Failure> {
+    let begun = Begun::read(body, WHOLE)
+        .await
+        .map_err(|error| Failure::upstream("the FHIR server's answer broke off", error.to_string()))?;
+    if !begun.is_whole() {
+        return Ok(Err(begun.into_body()));
+    }
+    Ok(match rule.glance(&begun.bytes) {
+        Glance::Unchanged => Ok(begun.into_body()),
+        Glance::Changed(body) => Ok(full(body)),
+        Glance::Unclear => Err(begun.into_body()),
+    })
 }
 
 /// The rewriter, and whether it has seen anything: an empty body is no JSON and no fault.
