@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use fireguard_fhir::interaction::{BodyKind, Interaction, Refusal, Request};
+use fireguard_fhir::interaction::{Interaction, Refusal, Request};
 use fireguard_fhir::operations;
 use fireguard_fhir::outcome::IssueCode;
 use fireguard_fhir::parameters::Parameters;
@@ -88,7 +88,7 @@ impl Surface {
             let message = format!("the operation {name} is not allowed on this route");
             return Err(Refusal::new(403, IssueCode::Forbidden, message));
         }
-        if self.search_parameters.is_some() && request.body == BodyKind::FhirJson && interaction.is_safe() {
+        if self.search_parameters.is_some() && request.body.resource().is_some() && interaction.is_safe() {
             let message = "operations by POST are not allowed on a route with a list of parameters: use GET";
             return Err(Refusal::new(403, IssueCode::Forbidden, message));
         }

@@ -17,8 +17,10 @@ pub enum Syntax {
 }
 
 /// A resumable reader of one document; a [`scan::Scanner`] or an [`xml::scan::Scanner`].
-pub(crate) enum Reader<S> {
+pub enum Reader<S> {
+    /// Of JSON.
     Json(scan::Scanner<S>),
+    /// Of XML.
     Xml(Box<xml::scan::Scanner<S>>),
 }
 
@@ -101,7 +103,7 @@ impl Syntax {
 
 impl<S: Copy> Reader<S> {
     /// A reader at the start of a document whose root is in state `root`; `strict` for what a client sends.
-    pub(crate) fn new(syntax: Syntax, root: S, strict: bool) -> Self {
+    pub fn new(syntax: Syntax, root: S, strict: bool) -> Self {
         match syntax {
             Syntax::Json => Self::Json(scan::Scanner::new(root, strict)),
             Syntax::Xml => Self::Xml(Box::new(xml::scan::Scanner::new(root, strict))),
@@ -109,15 +111,21 @@ impl<S: Copy> Reader<S> {
     }
 
     /// Takes the next bytes.
-    pub(crate) fn feed<K: Sink<State = S>>(&mut self, chunk: &[u8], sink: &mut K) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// The first fault; what the sink got before it stands.
+    pub fn feed<K: Sink<State = S>>(&mut self, chunk: &[u8], sink: &mut K) -> Result<(), Error> {
         match self {
             Self::Json(scanner) => scanner.feed(chunk, sink).map_err(Error::Json),
             Self::Xml(scanner) => scanner.feed(chunk, sink).map_err(Error::Xml),
         }
     }
 
-    /// The document is over.
-    pub(crate) fn finish(&self) -> Result<(), Error> {
+    /// Says that the document is over.
+    ///
+    /// # Errors
+    /// It was not complete.
+    pub fn finish(&self) -> Result<(), Error> {
         match self {
             Self::Json(scanner) => scanner.finish().map_err(Error::Json),
             Self::Xml(scanner) => scanner.finish().map_err(Error::Xml),

@@ -1,7 +1,9 @@
 //! Which media type a caller wants, and which one it sends (R4 http.html §2.21.0.6).
 //!
-//! Only JSON passes: filters and plugins read JSON, and HAPI answers a wish it does not know with another
-//! syntax under any name it likes (`application/fhir+ndjson` gives XML).
+//! JSON passes, and XML where the route speaks it: plugins read JSON. HAPI answers a wish it does not know with
+//! another syntax under any name it likes (`application/fhir+ndjson` gives XML).
+
+use crate::document::Syntax;
 
 /// The media type to answer in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -10,13 +12,17 @@ pub enum Format {
     FhirJson,
     /// `application/json`, for callers that know no other.
     Json,
+    /// `application/fhir+xml`
+    FhirXml,
+    /// `application/xml`, likewise.
+    Xml,
 }
 
 /// Why a wish cannot be met or a body not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum FormatError {
     /// Another syntax.
-    #[error("only JSON is supported: application/fhir+json")]
+    #[error("only JSON is supported, and XML on routes that speak it: application/fhir+json")]
     Syntax,
     /// Another FHIR version.
     #[error("only FHIR R4 is supported: fhirVersion=4.0, or none")]
@@ -32,6 +38,16 @@ impl Format {
         match self {
             Self::FhirJson => FHIR_JSON,
             Self::Json => "application/json",
+            Self::FhirXml => FHIR_XML,
+            Self::Xml => "application/xml",
+        }
+    }
+
+    /// How a document of it is written.
+    pub fn syntax(self) -> Syntax {
+        match self {
+            Self::FhirJson | Self::Json => Syntax::Json,
+            Self::FhirXml | Self::Xml => Syntax::Xml,
         }
     }
 
@@ -40,25 +56,42 @@ impl Format {
         match self {
             Self::FhirJson => "application/fhir+json;charset=utf-8",
             Self::Json => "application/json;charset=utf-8",
+            Self::FhirXml => "application/fhir+xml;charset=utf-8",
+            Self::Xml => "application/xml;charset=utf-8",
         }
     }
 
-    /// The format of an error: what the caller accepts, or FHIR's own where it accepts nothing we have.
-    pub fn for_errors(accept: Option<&str>) -> Self {
-        Accept::parse(accept).format().unwrap_or(Self::FhirJson)
+    /// The format of an error: what the caller accepts, or FHIR's own where it accepts nothing we have. `xml`: XML is
+    /// spoken.
+    pub fn for_errors(accept: Option<&str>, xml: bool) -> Self {
+        Accept::parse(accept, xml).format().unwrap_or(Self::FhirJson)
     }
 
     /// The format that a `_format` parameter asks for. A plus sign may have become a space.
     ///
     /// # Errors
-    /// It asks for something else than JSON of R4.
-    pub fn from_parameter(value: &str) -> Result<Self, FormatError> {
-        if value == "json" {
-            return Ok(Self::FhirJson);
+    /// It asks for something else than JSON of R4, or XML if that is spoken.
+    pub fn from_parameter(value: &str, xml: bool) -> Result<Self, FormatError> {
+        match value {
+            "json" => return Ok(Self::FhirJson),
+            "xml" if xml => return Ok(Self::FhirXml),
+            _ => {}
         }
         let (essence, parameters) = value.split_at(value.find(';').unwrap_or(value.len()));
         let value = essence.trim_matches(' ').replace(' ', "+") + parameters;
-        MediaType::parse(&value).ok_or(FormatError::Syntax)?.json()
+        MediaType::parse(&value).ok_or(FormatError::Syntax)?.format(xml)
+    }
+}
+
+impl Format {
+    /// Its place among equals.
+    fn rank(self) -> u8 {
+        match self {
+            Self::FhirJson => 0,
+            Self::FhirXml => 1,
+            Self::Json => 2,
+            Self::Xml => 3,
+        }
     }
 }
 
@@ -66,23 +99,25 @@ impl Format {
 pub(crate) struct Accept<'a> {
     /// What it names, less what it rules out or what makes no sense. Empty: nothing can be answered.
     ranges: Vec<MediaType<'a>>,
+    /// XML is spoken.
+    xml: bool,
 }
 
 impl<'a> Accept<'a> {
     /// Reads the header; several are joined by commas. Without one, everything is welcome.
-    pub(crate) fn parse(header: Option<&'a str>) -> Self {
+    pub(crate) fn parse(header: Option<&'a str>, xml: bool) -> Self {
         let header = header.filter(|header| !header.trim().is_empty()).unwrap_or(ANYTHING);
         let ranges = header.split(',').filter_map(MediaType::parse).filter(|range| range.quality > 0);
-        Self { ranges: ranges.collect() }
+        Self { ranges: ranges.collect(), xml }
     }
 
-    /// The format to answer a resource in: what is named with the higher quality, and FHIR's own type of two
-    /// equals.
+    /// The format to answer a resource in: what is named with the higher quality; of equals FHIR's own types before the
+    /// plain ones, and JSON before XML.
     pub(crate) fn format(&self) -> Result<Format, FormatError> {
         let mut best: Option<(u16, Format)> = None;
         let mut error = FormatError::Syntax;
         for range in &self.ranges {
-            let format = match range.json() {
+            let format = match range.format(self.xml) {
                 Ok(format) => format,
                 Err(FormatError::Syntax) if range.is_wild() => Format::FhirJson,
                 Err(other) => {
@@ -91,7 +126,7 @@ impl<'a> Accept<'a> {
                 }
             };
             let better = best.is_none_or(|(quality, known)| {
-                range.quality > quality || (range.quality == quality && known == Format::Json)
+                range.quality > quality || (range.quality == quality && format.rank() < known.rank())
             });
             if better {
                 best = Some((range.quality, format));
@@ -100,15 +135,18 @@ impl<'a> Accept<'a> {
         best.map(|(_, format)| format).ok_or(error)
     }
 
-    /// Whether a Binary is answered by its content: HAPI does so unless `application/fhir+json` is named, also
-    /// for `application/json` and `*/*`. Not when all that is named are other syntaxes of FHIR.
+    /// Whether a Binary is answered by its content: HAPI does so unless a FHIR type is named, also for
+    /// `application/json` and `*/*`. Not when all that is named are other syntaxes of FHIR.
     pub(crate) fn raw(&self) -> bool {
         let content = |range: &MediaType| range.essence == FHIR_NDJSON || !range.is_fhir();
-        self.ranges.iter().any(content) && !self.ranges.iter().any(|range| range.essence == FHIR_JSON)
+        let resource =
+            |range: &MediaType| range.essence == FHIR_JSON || (self.xml && range.essence == FHIR_XML);
+        self.ranges.iter().any(content) && !self.ranges.iter().any(resource)
     }
 }
 
 const FHIR_JSON: &str = "application/fhir+json";
+pub(crate) const FHIR_XML: &str = "application/fhir+xml";
 /// The content of bulk files.
 const FHIR_NDJSON: &str = "application/fhir+ndjson";
 const ANYTHING: &str = "*/*";
@@ -150,11 +188,13 @@ impl<'a> MediaType<'a> {
         Some(media)
     }
 
-    /// Which JSON of R4 it is.
-    pub(crate) fn json(&self) -> Result<Format, FormatError> {
+    /// Which JSON of R4 it is, or which XML if that is spoken.
+    pub(crate) fn format(&self, xml: bool) -> Result<Format, FormatError> {
         let format = match self.essence.as_str() {
             FHIR_JSON => Format::FhirJson,
             "application/json" | "text/json" => Format::Json,
+            FHIR_XML if xml => Format::FhirXml,
+            "application/xml" | "text/xml" if xml => Format::Xml,
             _ => return Err(FormatError::Syntax),
         };
         if self.version.is_some_and(|version| !matches!(version, "4.0" | "4.0.1")) {
@@ -230,7 +270,7 @@ mod tests {
             ("JSON", SYNTAX),
             ("", SYNTAX),
         ] {
-            assert_eq!(Format::from_parameter(value), expected, "{value}");
+            assert_eq!(Format::from_parameter(value, false), expected, "{value}");
         }
     }
 
@@ -271,8 +311,50 @@ mod tests {
             (Some(",,"), SYNTAX, false),
             (Some("application/json;=;"), SYNTAX, false),
         ] {
-            let accept = Accept::parse(header);
+            let accept = Accept::parse(header, false);
             assert_eq!((accept.format(), accept.raw()), (format, raw), "{header:?}");
+        }
+    }
+
+    /// Where XML is spoken.
+    #[test]
+    fn xml() {
+        const X: Result<Format, FormatError> = Ok(Format::FhirXml);
+        const P: Result<Format, FormatError> = Ok(Format::Xml);
+        for (header, format, raw) in [
+            (Some("application/fhir+xml"), X, false),
+            (Some("application/xml"), P, false),
+            (Some("text/xml"), P, false),
+            (Some("application/fhir+xml; fhirVersion=4.0"), X, false),
+            (Some("application/fhir+xml; fhirVersion=5.0"), VERSION, false),
+            (Some("application/fhir+xml, application/fhir+json"), F, false),
+            (Some("application/fhir+xml, application/fhir+json;q=0.9"), X, false),
+            (Some("application/fhir+xml, application/json"), X, false),
+            (Some("application/xml, application/fhir+xml"), X, false),
+            (Some("application/fhir+xml;q=0.5, */*;q=0.1"), X, false),
+            (Some("application/fhir+xml, */*"), F, false),
+            (Some("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"), P, true),
+            (Some("application/fhir+xml;q=0"), SYNTAX, false),
+            (Some("text/turtle"), SYNTAX, false),
+            (Some("*/*"), F, true),
+            (None, F, true),
+        ] {
+            let accept = Accept::parse(header, true);
+            assert_eq!((accept.format(), accept.raw()), (format, raw), "{header:?}");
+        }
+        for (value, expected) in [
+            ("xml", X),
+            ("application/fhir+xml", X),
+            ("application/fhir xml", X),
+            ("application/xml", P),
+            ("text/xml", P),
+            ("application/fhir+xml;fhirVersion=5.0", VERSION),
+            ("json", F),
+            ("XML", SYNTAX),
+            ("html", SYNTAX),
+            ("application/xml+fhir", SYNTAX),
+        ] {
+            assert_eq!(Format::from_parameter(value, true), expected, "{value}");
         }
     }
 

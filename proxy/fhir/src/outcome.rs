@@ -4,7 +4,9 @@ mod server;
 
 use std::fmt;
 
-use crate::json;
+use crate::document::Syntax;
+use crate::format::Format;
+use crate::{json, xml};
 
 pub(crate) use server::ServerText;
 
@@ -35,6 +37,33 @@ impl OperationOutcome {
     pub fn with_request_id(mut self, id: impl Into<String>) -> Self {
         self.request_id = Some(id.into());
         self
+    }
+
+    /// The resource in this format.
+    pub fn to(&self, format: Format) -> Vec<u8> {
+        match format.syntax() {
+            Syntax::Json => self.to_json(),
+            Syntax::Xml => self.to_xml(),
+        }
+    }
+
+    /// The resource as XML.
+    pub fn to_xml(&self) -> Vec<u8> {
+        let mut out = format!(
+            "<OperationOutcome xmlns=\"{}\"><issue><severity value=\"{}\"/><code value=\"{}\"/><diagnostics value=\"",
+            xml::FHIR,
+            self.severity.as_str(),
+            self.code.as_str(),
+        )
+        .into_bytes();
+        xml::write_escaped(&mut out, &self.diagnostics);
+        if let Some(id) = &self.request_id {
+            out.extend_from_slice(b" (request ");
+            xml::write_escaped(&mut out, id);
+            out.push(b')');
+        }
+        out.extend_from_slice(b"\"/></issue></OperationOutcome>");
+        out
     }
 
     /// The resource as JSON.
@@ -215,6 +244,16 @@ mod tests {
             let value: Value = serde_json::from_slice(&outcome.to_json()).unwrap();
             let shown = id.map_or(text.clone(), |id| format!("{text} (request {id})"));
             prop_assert_eq!(value["issue"][0]["diagnostics"].as_str(), Some(shown.as_str()));
+
+            let text = String::from_utf8(outcome.to_xml()).unwrap();
+            let document = roxmltree::Document::parse(&text).unwrap();
+            let has = |name| document.descendants().find(|n| n.has_tag_name((xml::FHIR, name)));
+            let values = ["severity", "code"].map(|name| has(name).unwrap().attribute("value"));
+            prop_assert_eq!(values, [Some("error"), Some("exception")]);
+            let said = has("diagnostics").unwrap().attribute("value").unwrap();
+            // XML has not all characters.
+            let same = |(a, b): (char, char)| a == b || b == '\u{fffd}';
+            prop_assert!(said.chars().count() == shown.chars().count() && shown.chars().zip(said.chars()).all(same));
         }
     }
 }

@@ -2,9 +2,10 @@
 //! client has left is noted when the server has answered, not before.
 
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
+use fireguard_fhir::format::Format;
 use fireguard_traffic::rate::EntryCharge;
 
 use crate::exchange::RequestId;
@@ -37,6 +38,7 @@ pub struct Facts {
     entries: AtomicU64,
     bytes: AtomicU64,
     end: AtomicU8,
+    format: Mutex<Option<Format>>,
 }
 
 /// How the answer ended.
@@ -70,6 +72,7 @@ impl Facts {
             entries: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             end: AtomicU8::new(End::ClientLeft as u8),
+            format: Mutex::new(None),
         }
     }
 
@@ -83,6 +86,16 @@ impl Facts {
     /// The status the client gets.
     pub fn answered(&self, status: http::StatusCode) {
         self.status.store(status.as_u16(), Ordering::Relaxed);
+    }
+
+    /// What the client wants is answered in this format, errors included.
+    pub fn answer_in(&self, format: Format) {
+        *self.format.lock().unwrap_or_else(PoisonError::into_inner) = Some(format);
+    }
+
+    /// The format that the client wants, once it is known.
+    pub fn format(&self) -> Option<Format> {
+        *self.format.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The exchange ends with an answer of ours.

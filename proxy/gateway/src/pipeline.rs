@@ -90,6 +90,7 @@ impl Pipeline {
         let (parts, body) = request.into_parts();
         let facts = Facts::new(rescue.id().clone(), parts.method.clone());
         let facts = Arc::new(facts.traced(Trace::begin(&parts.headers)));
+        let known = Arc::clone(&facts);
         let arrived = Box::new(Arrived { id: rescue.id().clone(), peer, parts, body, facts });
         // What is above has run before the first poll: an exchange is noted even if its connection ends first.
         async move {
@@ -97,7 +98,7 @@ impl Pipeline {
                 Ok(stack) => stack.call(arrived).await,
                 Err(failure) => Err(failure),
             };
-            Ok(rescue.answer(answer))
+            Ok(rescue.answer(answer, &known))
         }
     }
 }

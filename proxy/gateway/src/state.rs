@@ -60,6 +60,8 @@ pub struct Route {
     quotas: Option<Quotas>,
     /// Compress answers for clients that take them so.
     pub compression: bool,
+    /// XML is spoken as well as JSON.
+    pub xml: bool,
     /// The origins whose pages may read its answers.
     pub cors: Option<Cors>,
     /// How links to pages are sealed for its callers.
@@ -148,6 +150,7 @@ impl Shared {
                 rate,
                 quotas: route.rate,
                 compression: route.compression,
+                xml: route.xml,
                 cors: route.cors.map(Cors::new),
                 plugins,
             })

@@ -3,7 +3,8 @@
 use super::{Interaction, OperationMethod, Refusal};
 use crate::{
     ResourceType,
-    format::{FormatError, MediaType},
+    document::Syntax,
+    format::{FHIR_XML, FormatError, MediaType},
 };
 
 /// What the body of a request is. The body itself has not been looked at.
@@ -13,6 +14,8 @@ pub enum BodyKind {
     None,
     /// A resource as FHIR JSON. For a PATCH: the Parameters of a FHIRPath Patch.
     FhirJson,
+    /// The same as FHIR XML.
+    FhirXml,
     /// A JSON Patch (RFC 6902).
     JsonPatch,
     /// The parameters of a search.
@@ -27,17 +30,28 @@ impl BodyKind {
         match self {
             Self::None => None,
             Self::FhirJson => Some("application/fhir+json"),
+            Self::FhirXml => Some(FHIR_XML),
             Self::JsonPatch => Some(JSON_PATCH),
             Self::Form => Some(FORM),
             Self::Raw(media_type) => Some(media_type),
         }
     }
 
-    /// Judges the `Content-Type` of an interaction. `form`: the interaction is a search by POST.
+    /// How it is written, if it is a resource.
+    pub fn resource(&self) -> Option<Syntax> {
+        match self {
+            Self::FhirJson => Some(Syntax::Json),
+            Self::FhirXml => Some(Syntax::Xml),
+            Self::None | Self::JsonPatch | Self::Form | Self::Raw(_) => None,
+        }
+    }
+
+    /// Judges the `Content-Type` of an interaction. `form`: the interaction is a search by POST. `xml`: XML is spoken.
     pub(super) fn of(
         interaction: &Interaction,
         form: bool,
         content_type: Option<&str>,
+        xml: bool,
     ) -> Result<Self, Refusal> {
         let expected = match interaction {
             _ if form => Expected::Form,
@@ -67,12 +81,17 @@ impl BodyKind {
             // HAPI takes `application/json` as content here, not as a resource.
             (Expected::Binary, "application/json" | "text/json") => return Ok(Self::Raw(header.to_owned())),
             (Expected::Binary, _) if !media.is_fhir() => return Ok(Self::Raw(header.to_owned())),
-            (Expected::Resource | Expected::Patch | Expected::Binary, _) => {
-                media.json().map_err(|error| match error {
+            (Expected::Resource | Expected::Patch | Expected::Binary, essence) => {
+                // Whether HAPI takes plain XML for the content of a Binary or for a Binary is not for us to guess.
+                let xml = xml && (!matches!(expected, Expected::Binary) || essence == FHIR_XML);
+                let format = media.format(xml).map_err(|error| match error {
                     FormatError::Version => Refusal::media_type(error.to_string()),
                     _ => refused(&expected),
                 })?;
-                Self::FhirJson
+                match format.syntax() {
+                    Syntax::Json => Self::FhirJson,
+                    Syntax::Xml => Self::FhirXml,
+                }
             }
             (Expected::Form, _) => return Err(refused(&expected)),
         };
@@ -99,7 +118,7 @@ fn refused(expected: &Expected) -> Refusal {
         }
         Expected::Form => "the body must have the content type application/x-www-form-urlencoded",
         Expected::Binary => {
-            "the body must have the content type application/fhir+json, or that of the content; XML, NDJSON of \
+            "the body must have the content type application/fhir+json, or that of the content; plain XML, NDJSON of \
              FHIR and forms are not supported"
         }
     })

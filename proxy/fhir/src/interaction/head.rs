@@ -31,6 +31,8 @@ pub struct Head<'a> {
     pub if_none_exist: Option<&'a str>,
     /// Which form links to pages have.
     pub pages: Pages<'a>,
+    /// XML is spoken as well as JSON.
+    pub xml: bool,
 }
 
 impl<'a> Head<'a> {

@@ -24,12 +24,12 @@ pub fn parse(head: &Head<'_>) -> Result<Request, Refusal> {
         parameters = head.pages.unseal(parameters)?;
     }
     limits::check_names(&parameters)?;
-    let (format, pretty) = take_presentation(&mut parameters)?;
+    let (format, pretty) = take_presentation(&mut parameters, head.xml)?;
     let (interaction, form) = interaction(route, verb, head, &mut parameters)?;
     limits::check(&interaction, &parameters)?;
 
-    let body = BodyKind::of(&interaction, form, head.content_type)?;
-    let accept = Accept::parse(head.accept);
+    let body = BodyKind::of(&interaction, form, head.content_type, head.xml)?;
+    let accept = Accept::parse(head.accept, head.xml);
     let binary_raw = format.is_none() && reads_binary(&interaction) && accept.raw();
     let format = match (format, accept.format()) {
         (Some(format), _) | (None, Ok(format)) => format,

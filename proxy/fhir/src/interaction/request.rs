@@ -1,7 +1,7 @@
 //! A request that was understood, and how it is written again.
 
 use super::{BodyKind, Interaction, OperationMethod, OperationScope, Preconditions, Prefer, Refusal, limits};
-use crate::{format::Format, parameters::Parameters};
+use crate::{document::Syntax, format::Format, parameters::Parameters};
 
 /// A request as everything behind the parser sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,16 +71,16 @@ impl Request {
         (self.body == BodyKind::Form).then(|| self.all_parameters().serialise())
     }
 
-    /// Adds the parameters of the body of a search by POST to those of the URL.
+    /// Adds the parameters of the body of a search by POST to those of the URL. `xml`: XML is spoken.
     ///
     /// # Errors
     /// They are not well-formed, or not allowed; or the request has no form.
-    pub fn with_form(mut self, body: &[u8]) -> Result<Self, Refusal> {
+    pub fn with_form(mut self, body: &[u8], xml: bool) -> Result<Self, Refusal> {
         if self.body != BodyKind::Form {
             return Err(Refusal::media_type("a form is for searches by POST"));
         }
         let mut parameters = Parameters::parse(body)?;
-        let (format, pretty) = take_presentation(&mut parameters)?;
+        let (format, pretty) = take_presentation(&mut parameters, xml)?;
         self.format = format.unwrap_or(self.format);
         self.pretty = pretty.or(self.pretty);
         self.parameters.append(parameters);
@@ -92,7 +92,11 @@ impl Request {
     /// The `Accept` header for the server: always one type that can be read, unless the content of a Binary is
     /// wanted. The caller gets what [`Request::format`] says.
     pub fn accept(&self) -> &'static str {
-        if self.binary_raw { "*/*" } else { Format::FhirJson.media_type() }
+        match self.format.syntax() {
+            _ if self.binary_raw => "*/*",
+            Syntax::Json => Format::FhirJson.media_type(),
+            Syntax::Xml => Format::FhirXml.media_type(),
+        }
     }
 
     /// As the server is to see them.
@@ -144,10 +148,11 @@ impl Interaction {
 /// Takes `_format` and `_pretty` out of the parameters.
 pub(super) fn take_presentation(
     parameters: &mut Parameters,
+    xml: bool,
 ) -> Result<(Option<Format>, Option<bool>), Refusal> {
     let mut format = None;
     for value in parameters.take("_format") {
-        let wanted = Format::from_parameter(&value).map_err(Refusal::not_acceptable)?;
+        let wanted = Format::from_parameter(&value, xml).map_err(Refusal::not_acceptable)?;
         if format.is_some_and(|known| known != wanted) {
             return Err(Refusal::invalid("the parameter `_format` asks for two formats"));
         }

@@ -156,6 +156,9 @@ pub struct Route {
     /// what is searched for and can see how long answers are.
     #[serde(default)]
     pub compression: bool,
+    /// Speak XML as well as JSON: FHIR's XML passes in both directions. Not on a route with plugins: they see JSON.
+    #[serde(default)]
+    pub xml: bool,
     /// Pages of other origins in browsers; none may read its answers unless listed.
     pub cors: Option<Cors>,
     /// Where HAPI does otherwise than FHIR says, and this route puts it right.

@@ -61,6 +61,7 @@ fn table() -> BTreeSet<(&'static str, String)> {
         ("routes.*.operations", format!("`{:?}`", fireguard_fhir::operations::READ_ONLY_DEFAULT)),
         ("routes.*.search_parameters", "all".into()),
         ("routes.*.compression", "`false`".into()),
+        ("routes.*.xml", "`false`".into()),
         ("routes.*.plugins", "`[]`".into()),
         ("routes.*.hapi.fresh_searches", "`true`".into()),
         ("routes.*.hapi.check_versions", "`true`".into()),

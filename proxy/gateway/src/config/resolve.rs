@@ -174,6 +174,11 @@ impl Resolver<'_> {
                 .help("set read_only = true on this route and send writes to a route without plugins"),
             );
         }
+        if let (Some(first), true) = (route.plugins.first(), route.xml) {
+            let message = "plugins see JSON; on this route XML would pass them by";
+            let help = "leave xml = true out, or let XML in by a route of its own without plugins";
+            self.problems.push(Problem::at(first.span(), message).help(help));
+        }
         let prefix = self.prefix(&route.path);
         let texts = |list: &Option<Vec<Spanned<String>>>| {
             list.as_ref().map(|list| list.iter().map(|item| item.get_ref().clone()).collect::<Vec<_>>())
@@ -207,6 +212,7 @@ impl Resolver<'_> {
             rate,
             cors,
             compression: route.compression,
+            xml: route.xml,
         })
     }
 

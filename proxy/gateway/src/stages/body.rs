@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use fireguard_fhir::document::Syntax;
 use fireguard_fhir::interaction::{BodyKind, Interaction};
 use fireguard_fhir::outcome::IssueCode;
 use fireguard_traffic::body::{BodyError, Outgoing};
@@ -65,8 +66,8 @@ impl Stage<Asked> for MakeBody {
         let watch = Watch::default();
         let relative = &face.to_server;
         relative.request(&mut request);
-        // What becomes of a batch later is told elsewhere.
-        let refused = RefusedEntries::new(!request.prefer.respond_async);
+        // What becomes of a batch later is told elsewhere, and nothing is put into XML.
+        let refused = RefusedEntries::new(!request.prefer.respond_async && request.format.syntax() == Syntax::Json);
         let outgoing = match &request.body {
             BodyKind::None => {
                 if !body.is_end_stream() {
@@ -79,7 +80,8 @@ impl Stage<Asked> for MakeBody {
                 if matches!(kind, BodyKind::Form) {
                     let form = Limited::new(body, defaults::FORM_BODY as usize).collect();
                     let form = timeout(self.form, form).await.map_err(|_| too_slow())?;
-                    request = request.with_form(&form.map_err(not_read)?.to_bytes())?;
+                    request = request.with_form(&form.map_err(not_read)?.to_bytes(), route.xml)?;
+                    facts.answer_in(request.format);
                     // Gate 1 has seen the parameters of the URL only.
                     self.rules.judge(&route, &request)?;
                     relative.request(&mut request);

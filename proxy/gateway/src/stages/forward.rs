@@ -186,6 +186,7 @@ fn headers(ready: &Ready) -> HeaderMap {
     match &request.body {
         BodyKind::None => {}
         BodyKind::FhirJson => set(header::CONTENT_TYPE, "application/fhir+json;charset=utf-8"),
+        BodyKind::FhirXml => set(header::CONTENT_TYPE, "application/fhir+xml;charset=utf-8"),
         BodyKind::JsonPatch => set(header::CONTENT_TYPE, "application/json-patch+json"),
         BodyKind::Form => set(header::CONTENT_TYPE, "application/x-www-form-urlencoded"),
         BodyKind::Raw(media_type) => set(header::CONTENT_TYPE, media_type),

@@ -46,7 +46,7 @@ impl Stage<Ready> for Hapi {
     type Out = Ready;
 
     async fn handle<N: Next<Ready>>(self: Arc<Self>, ready: Ready, mut next: N) -> Answer {
-        let hapi = ready.route.hapi;
+        let (hapi, syntax) = (ready.route.hapi, ready.request.format.syntax());
         let bundle = matches!(ready.request.interaction, Interaction::Bundle { .. });
         let versions = hapi.check_versions && (bundle || ready.request.preconditions.if_match.is_some());
         let facts = (hapi.check_transactions && bundle).then(|| Arc::clone(&ready.facts));
@@ -70,7 +70,7 @@ impl Stage<Ready> for Hapi {
             Some(facts) if answer.status().is_success() => {
                 let (mut parts, body) = answer.into_parts();
                 parts.headers.remove(header::CONTENT_LENGTH);
-                let body = transformed(body, AllAnswered::new(move || facts.asked_entries())).await?;
+                let body = transformed(body, AllAnswered::new(syntax, move || facts.asked_entries())).await?;
                 Ok(Response::from_parts(parts, body))
             }
             _ => Ok(answer),

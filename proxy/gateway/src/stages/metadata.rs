@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use fireguard_fhir::document::Syntax;
 use fireguard_fhir::interaction::Interaction;
 use fireguard_traffic::body::{Begun, empty, full};
 use http::header::{self, HeaderMap, HeaderValue};
@@ -17,7 +18,7 @@ use crate::failure::Failure;
 use crate::metadata::{Age, Statement};
 use crate::stage::{Answer, Next, Stage};
 
-/// The stage. Statements of a certain form (`mode`, `_summary`, `_elements`, `_pretty`) are the server's to make.
+/// The stage. Statements of a certain form (`mode`, `_summary`, `_elements`, `_pretty`, XML) are the server's to make.
 pub struct Metadata;
 
 impl Stage<Ready> for Metadata {
@@ -27,7 +28,8 @@ impl Stage<Ready> for Metadata {
         let request = &ready.request;
         let plain = matches!(request.interaction, Interaction::Capabilities)
             && request.parameters.is_empty()
-            && request.pretty.is_none();
+            && request.pretty.is_none()
+            && request.format.syntax() == Syntax::Json;
         if !plain {
             return next.call(ready).await;
         }

@@ -10,6 +10,7 @@ use http::header::{
 use http::{HeaderName, Request, Response, Version};
 
 use crate::exchange::RequestId;
+use crate::facts::Facts;
 use crate::failure::Failure;
 use crate::stage::Answer;
 
@@ -29,7 +30,7 @@ impl Rescue {
         let given = request.headers().get(REQUEST_ID).and_then(RequestId::given);
         let id = given.unwrap_or_else(RequestId::random);
         let accept = request.headers().get(http::header::ACCEPT).and_then(|value| value.to_str().ok());
-        Self { id, format: Format::for_errors(accept), version: request.version() }
+        Self { id, format: Format::for_errors(accept, false), version: request.version() }
     }
 
     /// The exchange's id.
@@ -38,7 +39,8 @@ impl Rescue {
     }
 
     /// The answer, or the outcome that takes its place.
-    pub fn answer(self, answer: Answer) -> Response<Body> {
+    pub fn answer(mut self, answer: Answer, facts: &Facts) -> Response<Body> {
+        self.format = facts.format().unwrap_or(self.format);
         let mut response = answer.unwrap_or_else(|failure| self.render(&failure));
         let headers = response.headers_mut();
         headers.insert(REQUEST_ID, self.id.header());
@@ -51,7 +53,7 @@ impl Rescue {
     fn render(&self, failure: &Failure) -> Response<Body> {
         let outcome =
             OperationOutcome::error(failure.code, failure.message.as_ref()).with_request_id(self.id.as_str());
-        let mut response = Response::new(full(outcome.to_json()));
+        let mut response = Response::new(full(outcome.to(self.format)));
         *response.status_mut() = failure.status;
         let headers = response.headers_mut();
         headers.extend(failure.headers().map(|(name, value)| (name.clone(), value.clone())));

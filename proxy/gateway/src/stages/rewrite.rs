@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use fireguard_fhir::document::{self, Syntax};
 use fireguard_fhir::interaction::Interaction;
 use fireguard_fhir::urls::{Glance, Rewrite as Rule, Scope, UrlRewriter};
 use fireguard_traffic::body::{Begun, Body, full};
@@ -15,7 +16,7 @@ use crate::failure::Failure;
 use crate::stage::{Answer, Next, Stage};
 use crate::transform::{Transform, transformed};
 
-/// The stage. An answer that is not JSON to its end is aborted, or is a 502 while nothing was sent.
+/// The stage. An answer that is not JSON or XML to its end is aborted, or is a 502 while nothing was sent.
 pub struct Rewrite;
 
 impl Stage<Ready> for Rewrite {
@@ -27,16 +28,16 @@ impl Stage<Ready> for Rewrite {
             Interaction::Capabilities => Scope::Everything,
             _ => Scope::Elements,
         };
-        let head_only = ready.request.head_only;
+        let (head_only, syntax) = (ready.request.head_only, ready.request.format.syntax());
         let (mut parts, body) = next.call(ready).await?.into_parts();
         for name in [header::LOCATION, header::CONTENT_LOCATION] {
             rewrite_header(&mut parts.headers, &name, |value| location(&rule, value));
         }
         rewrite_header(&mut parts.headers, &header::LINK, |value| links(&rule, value));
-        // What else has a type is JSON, or it would not have passed `vet`.
-        let json = parts.headers.contains_key(header::CONTENT_TYPE)
+        // What else has a type is of the syntax that was asked for, or it would not have passed `vet`.
+        let read = parts.headers.contains_key(header::CONTENT_TYPE)
             && parts.extensions.get::<RawContent>().is_none();
-        if !json || head_only {
+        if !read || head_only {
             return Ok(Response::from_parts(parts, body));
         }
         parts.headers.remove(header::CONTENT_LENGTH);
@@ -51,8 +52,8 @@ impl Stage<Ready> for Rewrite {
         // What a validator says of a request comes without a code.
         let status = parts.status;
         let failure = status.as_u16() >= 400 && status != StatusCode::UNPROCESSABLE_ENTITY;
-        let urls = UrlRewriter::new(rule, scope).of_failure(failure);
-        let body = transformed(body, Urls(urls, false)).await?;
+        let urls = UrlRewriter::new(rule, scope).of_failure(failure).reading(syntax);
+        let body = transformed(body, Urls { urls, syntax, begun: false }).await?;
         Ok(Response::from_parts(parts, body))
     }
 }
@@ -75,23 +76,29 @@ async fn glanced(rule: &Rule, body: Body) -> Result<Result<Body, Body>, Failure>
     })
 }
 
-/// The rewriter, and whether it has seen anything: an empty body is no JSON and no fault.
-struct Urls(UrlRewriter, bool);
+/// The rewriter, and whether it has seen anything: an empty body is no document and no fault.
+struct Urls {
+    urls: UrlRewriter,
+    syntax: Syntax,
+    begun: bool,
+}
 
 impl Transform for Urls {
     async fn feed(&mut self, chunk: Bytes, out: &mut Vec<u8>) -> Result<(), Failure> {
-        self.1 |= !chunk.is_empty();
+        self.begun |= !chunk.is_empty();
         out.reserve(chunk.len());
-        self.0.feed(&chunk, out).map_err(|error| not_json(&error))
+        self.urls.feed(&chunk, out).map_err(|error| not_valid(self.syntax, &error))
     }
 
     async fn finish(&mut self, _: &mut Vec<u8>) -> Result<(), Failure> {
-        if self.1 { self.0.finish().map_err(|error| not_json(&error)) } else { Ok(()) }
+        let end = if self.begun { self.urls.finish() } else { Ok(()) };
+        end.map_err(|error| not_valid(self.syntax, &error))
     }
 }
 
-fn not_json(error: &fireguard_fhir::document::Error) -> Failure {
-    Failure::upstream("the FHIR server's answer is not valid JSON", error.to_string())
+fn not_valid(syntax: Syntax, error: &document::Error) -> Failure {
+    let message = format!("the FHIR server's answer is not valid {}", syntax.name());
+    Failure::upstream(message, error.to_string())
 }
 
 fn rewrite_header(headers: &mut HeaderMap, name: &HeaderName, change: impl Fn(&str) -> Option<String>) {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use fireguard_fhir::format::Format;
 use fireguard_fhir::interaction::{self, Head, Pages};
 use fireguard_fhir::outcome::IssueCode;
 use http::{HeaderMap, HeaderName, StatusCode, header};
@@ -65,8 +66,11 @@ impl Stage<Box<Entered>> for Route {
             if_modified_since: one(headers, header::IF_MODIFIED_SINCE)?,
             if_none_exist: one(headers, HeaderName::from_static("if-none-exist"))?,
             pages: Pages::Sealed(&*route.pages),
+            xml: route.xml,
         };
+        entered.facts.answer_in(Format::for_errors(head.accept, route.xml));
         let request = interaction::parse(&head)?;
+        entered.facts.answer_in(request.format);
         let _ = entered.facts.interaction.set(request.interaction.code());
         if let Some(resource_type) = request.interaction.resource_type() {
             let _ = entered.facts.resource_type.set(resource_type.as_str());

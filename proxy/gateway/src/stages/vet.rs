@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use fireguard_fhir::document::Syntax;
 use fireguard_fhir::outcome::IssueCode;
 use fireguard_traffic::body::{Body, empty};
 use fireguard_traffic::hygiene;
@@ -37,10 +38,14 @@ impl Stage<Ready> for Vet {
             ));
         }
         let media_type = media_type(&parts.headers);
-        let json = matches!(media_type.as_deref(), Some("application/fhir+json" | "application/json"));
+        let asked = match (format.syntax(), media_type.as_deref()) {
+            (Syntax::Json, Some("application/fhir+json" | "application/json"))
+            | (Syntax::Xml, Some("application/fhir+xml" | "application/xml")) => true,
+            (Syntax::Json | Syntax::Xml, _) => false,
+        };
         // None was asked for, and without its name nobody could undo it.
         if parts.headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
-            return Err(not_json(status, "a Content-Encoding"));
+            return Err(not_asked(status, "a Content-Encoding"));
         }
         parts.headers = hygiene::answer_headers(&parts.headers);
         // HAPI leaves the reason phrase out, and hyper would keep it so.
@@ -56,16 +61,16 @@ impl Stage<Ready> for Vet {
             }
             parts.headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
             parts.extensions.insert(RawContent);
-        } else if json {
+        } else if asked {
             parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
         } else if media_type.is_none() {
             // No body has no type, and the other way round.
             return match is_empty(body).await {
                 true => Ok(Response::from_parts(parts, empty())),
-                false => Err(not_json(status, "no media type")),
+                false => Err(not_asked(status, "no media type")),
             };
         } else if head_only || !body.is_end_stream() {
-            return Err(not_json(status, media_type.as_deref().unwrap_or_default()));
+            return Err(not_asked(status, media_type.as_deref().unwrap_or_default()));
         } else {
             parts.headers.remove(header::CONTENT_TYPE);
         }
@@ -99,7 +104,7 @@ fn media_type(headers: &http::HeaderMap) -> Option<String> {
     Some(value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
 }
 
-fn not_json(status: StatusCode, media_type: &str) -> Failure {
+fn not_asked(status: StatusCode, media_type: &str) -> Failure {
     // Only a type's own characters: the value comes from outside.
     let shown: String = media_type.chars().filter(|c| c.is_ascii_graphic()).take(60).collect();
     let detail = format!("status {} with {shown}", status.as_u16());

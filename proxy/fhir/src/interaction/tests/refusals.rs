@@ -209,9 +209,9 @@ fn forms() {
         b"_getpages=x",
         b"subject%3Amdm=1",
     ] {
-        assert!(request.clone().with_form(body).is_err(), "{}", String::from_utf8_lossy(body));
+        assert!(request.clone().with_form(body, false).is_err(), "{}", String::from_utf8_lossy(body));
     }
-    assert_eq!(parse(&head("GET", "/Patient")).unwrap().with_form(b"name=x").unwrap_err().status, 415);
+    assert_eq!(parse(&head("GET", "/Patient")).unwrap().with_form(b"name=x", false).unwrap_err().status, 415);
 }
 
 #[test]

@@ -308,7 +308,8 @@ fn a_bundle_is_a_transaction_once_its_body_says_so() {
 fn url_and_form_are_one_set() {
     let request = parse(&with_type("POST", "/Patient/_search?name=x&_format=json", FORM)).unwrap();
     assert_eq!(request.form().as_deref(), Some("name=x"));
-    let request = request.with_form(b"gender=male&name=y+z&_format=application/json&_pretty=true").unwrap();
+    let request =
+        request.with_form(b"gender=male&name=y+z&_format=application/json&_pretty=true", false).unwrap();
     assert_eq!(request.form().as_deref(), Some("name=x&gender=male&name=y%20z&_pretty=true"));
     assert_eq!((request.format, request.pretty), (crate::format::Format::Json, Some(true)));
     assert_eq!(request.target().path_and_query, "/Patient/_search");

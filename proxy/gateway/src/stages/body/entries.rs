@@ -8,6 +8,7 @@ use std::sync::Arc;
 use fireguard_fhir::base::Base;
 use fireguard_fhir::bundle::parts::{Part, Parts};
 use fireguard_fhir::bundle::requests::{EntryRequest, Requests};
+use fireguard_fhir::document::Syntax;
 use fireguard_fhir::interaction::{BundleKind, Refusal};
 use fireguard_fhir::outcome::IssueCode;
 use fireguard_fhir::references::ConditionalReferences;
@@ -24,7 +25,8 @@ use crate::state::Route;
 
 /// Reads the entries as they stream.
 pub(super) struct Entries {
-    parts: Parts,
+    /// None for XML, which is not cut apart: an entry that is refused refuses the whole.
+    parts: Option<Parts>,
     requests: Requests,
     /// On a route with a list of parameters.
     references: Option<ConditionalReferences>,
@@ -62,7 +64,7 @@ impl Entries {
     ) -> Self {
         Self {
             // A longer entry is passed on as it comes; if it is refused, so is the whole.
-            parts: Parts::new(defaults::RESOURCE as usize),
+            parts: Some(Parts::new(defaults::RESOURCE as usize)),
             requests: Requests::default(),
             references: route.surface.lists_parameters().then(ConditionalReferences::default),
             conditions: Conditions::default(),
@@ -79,12 +81,24 @@ impl Entries {
         }
     }
 
+    /// The same of a Bundle of this syntax; JSON unless said.
+    pub(super) fn reading(self, syntax: Syntax) -> Self {
+        Self {
+            parts: self.parts.filter(|_| syntax == Syntax::Json),
+            requests: Requests::new(syntax),
+            references: self.references.map(|_| ConditionalReferences::new(syntax)),
+            urls: self.urls.reading(syntax),
+            ..self
+        }
+    }
+
     /// Takes the next bytes, and appends what is to be sent.
     ///
     /// # Errors
     /// The whole Bundle is refused.
     pub(super) fn feed(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<(), Failure> {
-        for part in self.parts.feed(data).map_err(not_json)? {
+        let Some(parts) = &mut self.parts else { return self.feed_whole(data, out) };
+        for part in parts.feed(data).map_err(not_json)? {
             let refusal = self.judge(part.bytes())?;
             match part {
                 Part::Entry { bytes, whole, .. } => {
@@ -122,6 +136,16 @@ impl Entries {
         Ok(())
     }
 
+    fn feed_whole(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<(), Failure> {
+        let before = self.read;
+        if let Some(refusal) = self.judge(data)? {
+            return Err(within_entry(refusal).into());
+        }
+        (before..self.read).for_each(|_| self.facts.entry_passed());
+        self.passed = self.read;
+        self.urls.feed(data, out).map_err(not_json)
+    }
+
     /// The Bundle is over.
     ///
     /// # Errors
@@ -138,7 +162,7 @@ impl Entries {
         first.map_or(Ok(()), |refusal| Err(within_entry(refusal).into()))
     }
 
-    /// Judges the entries that are complete with these bytes: one, or none.
+    /// Judges the entries that are complete with these bytes: one or none, if they are those of a part.
     ///
     /// # Errors
     /// It is no Bundle.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fireguard_fhir::base::Base;
-use fireguard_fhir::document::Error;
+use fireguard_fhir::document::{Error, Syntax};
 use fireguard_fhir::interaction::{BodyKind, Interaction, Refusal, Request};
 use fireguard_fhir::outcome::IssueCode;
 use fireguard_fhir::references::{ConditionalReference, ConditionalReferences};
@@ -27,8 +27,8 @@ pub(super) struct Inspect {
 enum Content {
     /// Somebody's file.
     Any,
-    /// Whether it is sound JSON.
-    Json(Box<UrlRewriter>),
+    /// Whether it is sound JSON or XML.
+    Document(Box<UrlRewriter>),
     /// That, and what each entry of a Bundle asks for.
     Entries(Box<Entries>),
 }
@@ -50,20 +50,22 @@ impl Inspect {
         facts: &Arc<Facts>,
         refused: &RefusedEntries,
     ) -> Self {
-        let json = matches!(request.body, BodyKind::FhirJson | BodyKind::JsonPatch);
-        let urls = |json_patch| UrlRewriter::toward_server(Arc::new(Relative::new(base.clone())), json_patch);
-        let content = match (&request.body, &request.interaction) {
-            (BodyKind::FhirJson, Interaction::Bundle { .. }) => {
-                let entries = Entries::new(route, base, rules, facts, urls(false), refused.clone());
-                Content::Entries(Box::new(entries))
+        let json_patch = request.body == BodyKind::JsonPatch;
+        let syntax = request.body.resource().or(json_patch.then_some(Syntax::Json));
+        let relative = Arc::new(Relative::new(base.clone()));
+        let urls = UrlRewriter::toward_server(relative, json_patch);
+        let content = match (syntax, &request.interaction) {
+            (None, _) => Content::Any,
+            (Some(syntax), Interaction::Bundle { .. }) => {
+                let entries = Entries::new(route, base, rules, facts, urls, refused.clone());
+                Content::Entries(Box::new(entries.reading(syntax)))
             }
-            _ if json => Content::Json(Box::new(urls(request.body == BodyKind::JsonPatch))),
-            _ => Content::Any,
+            (Some(syntax), _) => Content::Document(Box::new(urls.reading(syntax))),
         };
         // Those of a Bundle are looked at entry by entry.
         let apart = matches!(content, Content::Entries(_));
-        let searches = (json && !apart && route.surface.lists_parameters()).then(|| {
-            let references = ConditionalReferences::default();
+        let searches = syntax.filter(|_| !apart && route.surface.lists_parameters()).map(|syntax| {
+            let references = ConditionalReferences::new(syntax);
             Box::new(Searches { references, route: Arc::clone(route), rules })
         });
         Self { content, searches }
@@ -77,7 +79,7 @@ impl Inspect {
         let mut out = Vec::with_capacity(data.len());
         match &mut self.content {
             Content::Any => return Ok(data),
-            Content::Json(urls) => urls.feed(&data, &mut out).map_err(not_json)?,
+            Content::Document(urls) => urls.feed(&data, &mut out).map_err(not_json)?,
             Content::Entries(entries) => entries.feed(&data, &mut out)?,
         }
         Ok(out.into())
@@ -87,7 +89,7 @@ impl Inspect {
     pub(super) fn finish(&self) -> Result<(), Failure> {
         match &self.content {
             Content::Any => Ok(()),
-            Content::Json(urls) => urls.finish().map_err(not_json),
+            Content::Document(urls) => urls.finish().map_err(not_json),
             Content::Entries(entries) => entries.finish(),
         }
     }

@@ -1,7 +1,8 @@
 //! Whether a batch or transaction was answered entry by entry.
 
 use bytes::Bytes;
-use fireguard_fhir::json::scan::{Interest, Scanner, Sink};
+use fireguard_fhir::document::{Reader, Syntax};
+use fireguard_fhir::json::scan::{Interest, Sink};
 use fireguard_fhir::outcome::IssueCode;
 use http::StatusCode;
 
@@ -14,7 +15,8 @@ const HELD: usize = 1 << 20;
 /// Counts the entries of an answer, and fails if there are fewer than were asked for.
 pub(super) struct AllAnswered {
     asked: Box<dyn Fn() -> u64 + Send>,
-    scanner: Scanner<Place>,
+    reader: Reader<Place>,
+    syntax: Syntax,
     entries: Entries,
     held: Vec<u8>,
     passed: bool,
@@ -32,16 +34,23 @@ enum Place {
 
 impl AllAnswered {
     /// The number of entries that were asked for is known when the answer is.
-    pub(super) fn new(asked: impl Fn() -> u64 + Send + 'static) -> Self {
-        let scanner = Scanner::new(Place::Root, false);
-        Self { asked: Box::new(asked), scanner, entries: Entries::default(), held: Vec::new(), passed: false }
+    pub(super) fn new(syntax: Syntax, asked: impl Fn() -> u64 + Send + 'static) -> Self {
+        Self {
+            asked: Box::new(asked),
+            reader: Reader::new(syntax, Place::Root, false),
+            syntax,
+            entries: Entries::default(),
+            held: Vec::new(),
+            passed: false,
+        }
     }
 }
 
 impl Transform for AllAnswered {
     async fn feed(&mut self, chunk: Bytes, out: &mut Vec<u8>) -> Result<(), Failure> {
-        self.scanner.feed(&chunk, &mut self.entries).map_err(|error| {
-            Failure::upstream("the FHIR server's answer is not valid JSON", error.to_string())
+        self.reader.feed(&chunk, &mut self.entries).map_err(|error| {
+            let message = format!("the FHIR server's answer is not valid {}", self.syntax.name());
+            Failure::upstream(message, error.to_string())
         })?;
         self.passed |= self.held.len() + chunk.len() > HELD;
         if self.passed {
@@ -83,6 +92,11 @@ impl Sink for Entries {
         Place::Other
     }
 
+    fn single(&mut self, place: Place) -> Place {
+        self.0 += u64::from(matches!(place, Place::Entries));
+        Place::Other
+    }
+
     fn interest(&self, _: Place) -> Interest {
         Interest::None
     }
@@ -107,8 +121,20 @@ mod tests {
             (1, r#"{"type":"transaction-response"}"#, false),
             (0, r#"{"type":"transaction-response"}"#, true),
             (2, "", true),
+            (
+                2,
+                "<Bundle xmlns=\"http://hl7.org/fhir\"><entry><response><entry/></response></entry><entry/></Bundle>",
+                true,
+            ),
+            (
+                2,
+                "<Bundle xmlns=\"http://hl7.org/fhir\"><entry><response><entry/></response></entry></Bundle>",
+                false,
+            ),
         ] {
-            let answer = crate::transform::transformed(full(body), AllAnswered::new(move || asked)).await;
+            let syntax = if body.starts_with('<') { Syntax::Xml } else { Syntax::Json };
+            let answer =
+                crate::transform::transformed(full(body), AllAnswered::new(syntax, move || asked)).await;
             match answer {
                 Ok(answer) => assert_eq!(answer.collect().await.unwrap().to_bytes(), body),
                 Err(failure) => assert_eq!((failure.status.as_u16(), fits), (502, false), "{body}"),
