@@ -181,6 +181,45 @@ async fn a_batch_counts_by_its_entries() {
     assert_eq!(rig.send(Ask::get(TARGET)).await.status, 200, "reads are counted for themselves");
 }
 
+/// What a client may not write alone it may not write in a batch; what it may read it may read there.
+#[tokio::test]
+async fn a_batch_is_no_way_around_the_quota_of_its_entries() {
+    let rig = slow("", "write = { per_second = 0.1, burst = 3 }").await;
+    let read = r#"{"request":{"method":"GET","url":"Patient/1"}}"#;
+    let write =
+        r#"{"resource":{"resourceType":"Patient","id":"1"},"request":{"method":"PUT","url":"Patient/1"}}"#;
+    let send = async |kind: &str, entries: &[&str], answered: usize| {
+        let bundle = |kind: &str, entries: &[&str]| {
+            format!(r#"{{"resourceType":"Bundle","type":"{kind}","entry":[{}]}}"#, entries.join(","))
+        };
+        let answer = bundle("batch-response", &vec![r#"{"response":{"status":"200 OK"}}"#; answered]);
+        rig.standin.always("POST", "/fhir/", Answer::json(200, answer));
+        rig.send(Ask::json("POST", "/limited", bundle(kind, entries))).await
+    };
+    let statuses = |reply: &Reply| -> Vec<String> {
+        let entries = reply.json()["entry"].as_array().unwrap().clone();
+        entries.iter().map(|e| e["response"]["status"].as_str().unwrap()[..3].to_owned()).collect()
+    };
+    // The first is let in, and the others with it, into debt.
+    let reply = send("batch", &[read, write, write, write, write, write], 6).await;
+    assert_eq!(statuses(&reply), ["200"; 6], "{reply:?}");
+    let alone = Ask::json("PUT", "/limited/Patient/1", r#"{"resourceType":"Patient","id":"1"}"#);
+    rig.send(alone).await.assert_outcome(429, "throttled", "five of three were written");
+    // Then none of its writes reaches the server, and its reads do.
+    let reply = send("batch", &[read, write, read, write], 2).await;
+    assert_eq!(statuses(&reply), ["200", "429", "200", "429"], "{reply:?}");
+    let after: u64 = reply.header("retry-after").unwrap().parse().unwrap();
+    assert!((20..=30).contains(&after), "{after}");
+    let sent = String::from_utf8(rig.arrived().last().unwrap().body.to_vec()).unwrap();
+    assert!(sent.contains("GET") && !sent.contains("PUT"), "{sent}");
+    let reply = send("transaction", &[read, write], 2).await;
+    reply.assert_outcome(429, "throttled", "a transaction, as a whole");
+    assert!(reply.header("retry-after").is_some(), "{reply:?}");
+    assert_eq!(send("transaction", &[read, read], 2).await.status, 200);
+    let counted = "fireguard_rate_limited_total{route=\"limited\",class=\"write\"} 4";
+    assert!(rig.metrics().await.contains(counted));
+}
+
 #[tokio::test]
 async fn a_refused_upload_is_not_read() {
     let rig = slow("", "per_second = 0.01\nburst = 1").await;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use fireguard_fhir::format::Format;
-use fireguard_traffic::rate::EntryCharge;
+use fireguard_traffic::rate::{Class, EntryCharge, Standing};
 
 use crate::exchange::RequestId;
 use crate::failure::Failure;
@@ -106,11 +106,12 @@ impl Facts {
         self.ended(End::Complete);
     }
 
-    /// One entry more of a batch was read.
-    pub fn entry_read(&self) {
-        if let Some(charge) = self.batch.get() {
-            charge.more(1);
-        }
+    /// One entry more of a batch was read; of none that is no request is the class known.
+    ///
+    /// # Errors
+    /// The client has used up what it may ask of this class.
+    pub fn entry_read(&self, class: Option<Class>) -> Result<(), Standing> {
+        self.batch.get().map_or(Ok(()), |charge| charge.entry(class))
     }
 
     /// One of them goes to the server.

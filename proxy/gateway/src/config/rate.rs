@@ -30,7 +30,8 @@ pub struct Rate {
     /// Create, update, patch and delete.
     #[schemars(with = "Option<ClassRate>")]
     write: Option<Spanned<ClassRate>>,
-    /// Batches and transactions, counted by their entries.
+    /// Batches and transactions, counted by their entries. An entry also counts for its own class, if that has a limit
+    /// of its own.
     #[schemars(with = "Option<ClassRate>")]
     batch: Option<Spanned<ClassRate>>,
     /// Operations.

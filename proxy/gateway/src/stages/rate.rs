@@ -9,9 +9,9 @@ use http::StatusCode;
 use crate::exchange::Asked;
 use crate::failure::Failure;
 use crate::stage::{Answer, Next, Stage, headers_of};
-use crate::state::Shared;
+use crate::state::{Route, Shared};
 
-/// The stage. Answers 429 with `Retry-After`; every answer on a limited route says what the client has left.
+/// The stage. What entries of a batch cost is counted in the stage `body`. Answers 429 with `Retry-After`; every answer on a limited route says what the client has left.
 pub struct Rate {
     ipv6_prefix: u8,
 }
@@ -28,28 +28,32 @@ impl Stage<Asked> for Rate {
 
     async fn handle<N: Next<Asked>>(self: Arc<Self>, exchange: Asked, mut next: N) -> Answer {
         let class = Class::of(&exchange.request.interaction);
-        let Some(limit) = exchange.route.rate.as_ref().and_then(|limits| limits.of(class)).cloned() else {
-            return next.call(exchange).await;
-        };
+        let Some(limits) = exchange.route.rate.clone() else { return next.call(exchange).await };
         let client = Key::address(exchange.client, self.ipv6_prefix);
-        let (mut answer, standing) = match limit.check(&client) {
-            Err(early) => {
-                metrics::counter!("fireguard_rate_limited_total",
-                    "route" => exchange.route.name.clone(), "class" => class.as_str())
-                .increment(1);
-                (Err(too_early(early)), early)
-            }
-            Ok(_) if class == Class::Batch => {
-                // Its entries are counted as they are read, also if nobody waits for the answer.
-                let charge = EntryCharge::new(Arc::clone(&limit), client.clone());
-                let _ = exchange.facts.batch.set(charge);
-                (next.call(exchange).await, limit.standing(&client))
-            }
-            Ok(standing) => (next.call(exchange).await, standing),
-        };
-        tell(&mut answer, &limit, standing);
+        let checked = limits.of(class).map(|limit| (limit, limit.check(&client)));
+        if let Some((limit, Err(early))) = checked {
+            refused(&exchange.route, class);
+            let mut answer = Err(too_early(early));
+            tell(&mut answer, limit, early);
+            return answer;
+        }
+        if class == Class::Batch {
+            // Its entries are counted as they are read, also if nobody waits for the answer.
+            let _ = exchange.facts.batch.set(EntryCharge::new(Arc::clone(&limits), client.clone()));
+        }
+        let mut answer = next.call(exchange).await;
+        if let Some((limit, Ok(standing))) = checked {
+            let standing = if class == Class::Batch { limit.standing(&client) } else { standing };
+            tell(&mut answer, limit, standing);
+        }
         answer
     }
+}
+
+/// Counts a request or an entry that came too early.
+pub(super) fn refused(route: &Route, class: Class) {
+    metrics::counter!("fireguard_rate_limited_total", "route" => route.name.clone(), "class" => class.as_str())
+        .increment(1);
 }
 
 fn too_early(standing: Standing) -> Failure {

@@ -1,7 +1,8 @@
 //! How often one client may ask on one route, by what it asks for (GCRA: a sustained rate and a burst).
 //!
 //! A request is charged before any work is done for it. What a batch costs is known only while its body streams:
-//! its entries are charged as they are read, into debt if need be, so that the client's next requests wait.
+//! its entries are charged as they are read, into debt if need be, so that the client's next requests wait. An entry
+//! counts as a batch's, and as what it is where that has a quota of its own.
 
 mod class;
 mod fields;
@@ -10,8 +11,8 @@ mod table;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::HeaderValue;
@@ -66,12 +67,15 @@ pub struct Standing {
     pub wait: Duration,
 }
 
-/// Charges a batch for its entries as they are read.
+/// Charges a batch for its entries as they are read: the quota that batches go by, and those that classes of entries
+/// have of their own.
 #[derive(Debug)]
 pub struct EntryCharge {
-    limit: Arc<RateLimit>,
+    limits: Arc<RateLimits>,
     key: Key,
     read: AtomicU64,
+    /// Whether the first entry of a class was let in by the quota of that class.
+    admitted: Mutex<BTreeMap<Class, Result<(), Standing>>>,
 }
 
 impl RateLimits {
@@ -110,6 +114,11 @@ impl RateLimit {
         self.table.check(&(self.number, key), self.pace)
     }
 
+    /// Takes one more into account, into debt if need be.
+    fn charge(&self, key: &Key) {
+        self.table.charge(&(self.number, key), self.pace, 1);
+    }
+
     /// What the client has left.
     pub fn standing(&self, key: &Key) -> Standing {
         self.table.standing(&(self.number, key), self.pace)
@@ -127,18 +136,40 @@ impl RateLimit {
 }
 
 impl EntryCharge {
-    /// For a request that [`RateLimit::check`] has let in.
-    pub fn new(limit: Arc<RateLimit>, key: Key) -> Self {
-        Self { limit, key, read: AtomicU64::new(0) }
+    /// For a request that the limit of batches has let in, if there is one.
+    pub fn new(limits: Arc<RateLimits>, key: Key) -> Self {
+        Self { limits, key, read: AtomicU64::new(0), admitted: Mutex::default() }
     }
 
-    /// So many entries more were read. The request itself has paid for the first.
-    pub fn more(&self, entries: usize) {
-        let entries = entries as u64;
-        let before = self.read.fetch_add(entries, Ordering::Relaxed);
-        let cost = (before + entries).max(1) - before.max(1);
-        if cost > 0 {
-            self.limit.table.charge(&(self.limit.number, &self.key), self.limit.pace, cost);
+    /// One entry more was read; without a class nobody knows what it asks for. The request itself has paid the quota
+    /// of batches for the first. The first of a class with a quota of its own must be let in by it; those after it go
+    /// into debt.
+    ///
+    /// # Errors
+    /// The client has used up the quota of this class.
+    pub fn entry(&self, class: Option<Class>) -> Result<(), Standing> {
+        if self.read.fetch_add(1, Ordering::Relaxed) > 0
+            && let Some(batch) = self.limits.of(Class::Batch)
+        {
+            batch.charge(&self.key);
+        }
+        // Who gives batches a quota beside the shared one does not want them to count there.
+        let Some((class, limit)) = class.and_then(|class| self.limits.own.get_key_value(&class)) else {
+            return Ok(());
+        };
+        let mut admitted = self.admitted.lock().unwrap_or_else(PoisonError::into_inner);
+        match admitted.get(class) {
+            Some(known) => {
+                if known.is_ok() {
+                    limit.charge(&self.key);
+                }
+                *known
+            }
+            None => {
+                let first = limit.check(&self.key).map(|_| ());
+                admitted.insert(*class, first);
+                first
+            }
         }
     }
 }
@@ -179,19 +210,48 @@ mod tests {
     #[test]
     fn entries_are_charged_after_the_first_and_into_debt() {
         let table = Arc::new(Table::new(1024));
-        let limits =
-            RateLimits::new(&table, &Quotas { shared: Some(quota(0.1, 5)), own: BTreeMap::default() });
+        let quotas = Quotas { shared: Some(quota(0.1, 5)), own: BTreeMap::default() };
+        let limits = Arc::new(RateLimits::new(&table, &quotas));
         let limit = limits.of(Class::Batch).unwrap();
         assert_eq!(limit.check(&client(1)).unwrap().left, 4);
-        let charge = EntryCharge::new(Arc::clone(limit), client(1));
+        let charge = EntryCharge::new(Arc::clone(&limits), client(1));
         for (more, left) in [(0, 4), (1, 4), (1, 3), (2, 1), (30, 0)] {
-            charge.more(more);
+            for _ in 0..more {
+                // They share one quota, and none is refused.
+                assert!(charge.entry(Some(Class::Write)).is_ok());
+            }
             assert_eq!(limit.standing(&client(1)).left, left, "{more} more");
         }
         // 34 entries at one in ten seconds, of which five were free.
         let wait = limit.check(&client(1)).unwrap_err().wait.as_secs();
         assert!((290..=300).contains(&wait), "{wait}");
         assert!(limit.check(&client(2)).is_ok());
+    }
+
+    #[test]
+    fn a_batch_is_no_way_around_the_quotas_of_its_entries() {
+        for (shared, batch) in
+            [(None, None), (Some(1000), None), (None, Some(1000)), (Some(1000), Some(1000))]
+        {
+            let table = Arc::new(Table::new(1024));
+            let mut own = BTreeMap::from([(Class::Write, quota(0.1, 3))]);
+            own.extend(batch.map(|burst| (Class::Batch, quota(0.1, burst))));
+            let shared = shared.map(|burst| quota(0.1, burst));
+            let limits = Arc::new(RateLimits::new(&table, &Quotas { shared, own }));
+            let write = limits.of(Class::Write).unwrap();
+            let of = |class, entries| {
+                let charge = EntryCharge::new(Arc::clone(&limits), client(1));
+                (0..entries).map(|_| charge.entry(class)).filter(Result::is_ok).count()
+            };
+            // The first is let in, the others go into debt; then nothing is.
+            assert_eq!(of(Some(Class::Read), 10), 10);
+            assert_eq!(of(None, 10), 10);
+            assert_eq!(write.standing(&client(1)).left, 3, "others are not writes");
+            assert_eq!(of(Some(Class::Write), 10), 10);
+            assert!(write.check(&client(1)).is_err());
+            assert_eq!(of(Some(Class::Write), 10), 0);
+            assert_eq!(of(Some(Class::Search), 10), 10);
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ use fireguard_fhir::interaction::{BundleKind, Refusal};
 use fireguard_fhir::outcome::IssueCode;
 use fireguard_fhir::references::ConditionalReferences;
 use fireguard_fhir::urls::UrlRewriter;
+use fireguard_traffic::rate::Class;
 
 use super::conditions::Conditions;
 use super::inspect::{not_json, reference, within};
@@ -21,6 +22,7 @@ use crate::config::defaults;
 use crate::facts::Facts;
 use crate::failure::Failure;
 use crate::stages::gate::Rules;
+use crate::stages::rate;
 use crate::state::Route;
 
 /// Reads the entries as they stream.
@@ -106,7 +108,7 @@ impl Entries {
                     let separator = std::mem::take(&mut self.separator);
                     match refusal {
                         Some(refusal) if whole => self.refuse(refusal)?,
-                        Some(refusal) => return Err(within_entry(refusal).into()),
+                        Some(refusal) => return Err(self.whole(refusal)),
                         None => {
                             if self.passed > 0 {
                                 self.urls.feed(&separator, out).map_err(not_json)?;
@@ -119,7 +121,7 @@ impl Entries {
                 }
                 // Something is an entry where none belongs, or is too long to be cut out.
                 Part::Between(_) | Part::Rest(_) if refusal.is_some() => {
-                    return Err(refusal.map(within_entry).unwrap_or_else(not_formed).into());
+                    return Err(refusal.map_or_else(|| not_formed().into(), |refusal| self.whole(refusal)));
                 }
                 Part::Between(bytes) if self.between => self.separate(&bytes)?,
                 Part::Between(bytes) | Part::Rest(bytes) => {
@@ -139,7 +141,7 @@ impl Entries {
     fn feed_whole(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<(), Failure> {
         let before = self.read;
         if let Some(refusal) = self.judge(data)? {
-            return Err(within_entry(refusal).into());
+            return Err(self.whole(refusal));
         }
         (before..self.read).for_each(|_| self.facts.entry_passed());
         self.passed = self.read;
@@ -159,7 +161,7 @@ impl Entries {
             self.refused.complete(self.read);
         }
         let first = self.refused.first().filter(|_| !batch || self.passed == 0);
-        first.map_or(Ok(()), |refusal| Err(within_entry(refusal).into()))
+        first.map_or(Ok(()), |refusal| Err(self.whole(refusal)))
     }
 
     /// Judges the entries that are complete with these bytes: one or none, if they are those of a part.
@@ -177,7 +179,6 @@ impl Entries {
             // Nobody can say what the server would read there.
             entry.formed().map_err(within_entry)?;
             self.read += 1;
-            self.facts.entry_read();
             let judged = self.request(&entry);
             refusal = refusal.or(judged.err());
         }
@@ -186,7 +187,16 @@ impl Entries {
 
     fn request(&mut self, entry: &EntryRequest) -> Result<(), Refusal> {
         let url = entry.url();
-        let request = entry.parse(self.base.strip(url).unwrap_or(url))?;
+        let request = entry.parse(self.base.strip(url).unwrap_or(url));
+        let class = request.as_ref().ok().map(|request| Class::of(&request.interaction));
+        let charged = self.facts.entry_read(class);
+        let request = request?;
+        if let (Err(early), Some(class)) = (charged, class) {
+            rate::refused(&self.route, class);
+            self.refused.wait(early.wait);
+            let message = "too many requests of this kind from this client on this route";
+            return Err(Refusal::new(429, IssueCode::Throttled, message));
+        }
         self.rules.judge(&self.route, &request)?;
         self.conditions.judge(&self.route.hapi, &request)
     }
@@ -194,12 +204,17 @@ impl Entries {
     /// Cuts the entry out that was read last.
     fn refuse(&mut self, refusal: Refusal) -> Result<(), Failure> {
         if matches!(self.requests.kind(), Ok(BundleKind::Transaction)) {
-            return Err(within_entry(refusal).into());
+            return Err(self.whole(refusal));
         }
         match self.refused.add(self.read - 1, refusal, MOST_REFUSED) {
             Ok(()) => Ok(()),
-            Err(refusal) => Err(within_entry(refusal).into()),
+            Err(refusal) => Err(self.whole(refusal)),
         }
+    }
+
+    /// An entry refuses the whole.
+    fn whole(&self, refusal: Refusal) -> Failure {
+        self.refused.waiting(within_entry(refusal).into())
     }
 
     fn separate(&mut self, bytes: &[u8]) -> Result<(), Failure> {

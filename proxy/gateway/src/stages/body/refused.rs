@@ -1,6 +1,7 @@
 //! The answers to entries of a batch that were refused, in their places among the server's.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use std::vec::IntoIter;
 
 use bytes::Bytes;
@@ -10,7 +11,8 @@ use fireguard_fhir::interaction::Refusal;
 use fireguard_fhir::json;
 use fireguard_fhir::outcome::OperationOutcome;
 use fireguard_traffic::body::full;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use fireguard_traffic::rate::delay_seconds;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 
 use crate::failure::Failure;
@@ -29,6 +31,8 @@ struct List {
     all: Option<usize>,
     /// Whether each may be answered by itself.
     apart: bool,
+    /// Some came too early: until one of them would be let in.
+    wait: Option<Duration>,
 }
 
 impl RefusedEntries {
@@ -50,6 +54,18 @@ impl RefusedEntries {
         Ok(())
     }
 
+    /// One came too early, by so much.
+    pub(super) fn wait(&self, wait: Duration) {
+        let mut list = self.list();
+        list.wait = list.wait.max(Some(wait));
+    }
+
+    /// The failure of the whole, with when to come back if one came too early.
+    pub(super) fn waiting(&self, mut failure: Failure) -> Failure {
+        failure.retry_after = self.list().wait.filter(|_| failure.status == StatusCode::TOO_MANY_REQUESTS);
+        failure
+    }
+
     /// All entries of the batch were read.
     pub(super) fn complete(&self, all: usize) {
         self.list().all = Some(all);
@@ -65,7 +81,7 @@ impl RefusedEntries {
     /// # Errors
     /// What went wrong, or the server's answer has not an entry for each that it was sent.
     pub(super) async fn within(self, answer: Answer, format: Format, id: &str) -> Answer {
-        let List { refused, all, .. } = std::mem::take(&mut *self.list());
+        let List { refused, all, wait, .. } = std::mem::take(&mut *self.list());
         if refused.is_empty() {
             return answer;
         }
@@ -77,11 +93,11 @@ impl RefusedEntries {
             id: id.to_owned(),
             over: false,
         };
-        match answer {
+        let mut answer = match answer {
             Ok(response) if response.status() == StatusCode::OK => {
                 let (mut parts, body) = response.into_parts();
                 parts.headers.remove(CONTENT_LENGTH);
-                Ok(Response::from_parts(parts, transformed(body, splice).await?))
+                Response::from_parts(parts, transformed(body, splice).await?)
             }
             // Nothing was left to ask the server for.
             Err(_) if splice.refused.len() == splice.all => {
@@ -90,10 +106,14 @@ impl RefusedEntries {
                 bundle.extend_from_slice(b"]}");
                 let mut answer = Response::new(full(bundle));
                 answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
-                Ok(answer)
+                answer
             }
-            other => other,
+            other => return other,
+        };
+        if let Some(wait) = wait {
+            answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(delay_seconds(wait)));
         }
+        Ok(answer)
     }
 
     fn list(&self) -> MutexGuard<'_, List> {
