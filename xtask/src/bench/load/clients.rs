@@ -1,44 +1,20 @@
 //! Clients that keep their connections and ask as fast as they are answered, or at a given rate.
 
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::pki_types::ServerName;
 
-use super::answer::{self, Answer};
+use super::answer::Answer;
+use super::ask::{Load, Stream};
 use crate::error::Error;
 
 /// Clients at a given rate ask so often for what has become due.
 const TICK: Duration = Duration::from_millis(1);
-
-/// Whom to ask.
-#[derive(Clone)]
-pub(in crate::bench) struct Target {
-    pub(in crate::bench) address: SocketAddr,
-    /// With it, connections use TLS.
-    pub(in crate::bench) tls: Option<TlsConnector>,
-}
-
-/// What is asked, and how.
-#[derive(Clone)]
-pub(in crate::bench) struct Load {
-    pub(in crate::bench) target: Target,
-    pub(in crate::bench) clients: usize,
-    /// Whole requests; the clients take turns in sending them.
-    pub(in crate::bench) requests: Arc<[Bytes]>,
-    /// The body that every answer must have.
-    pub(in crate::bench) expected: Option<Bytes>,
-    /// Requests a second of all clients together; none: as many as are answered.
-    pub(in crate::bench) rate: Option<f64>,
-}
+/// HAPI's own patience with its database, twice.
+const LAST_ANSWER: Duration = Duration::from_secs(60);
 
 /// Running clients.
 pub(in crate::bench) struct Clients {
@@ -151,10 +127,16 @@ impl Clients {
     }
 
     /// Lets every client get its last answer.
-    pub(in crate::bench) async fn finish(mut self) {
+    ///
+    /// # Errors
+    /// One was not answered, or wrongly.
+    pub(in crate::bench) async fn finish(mut self) -> Result<(), Error> {
         self.shared.stop.store(true, Ordering::Relaxed);
         self.shared.due.close();
-        while self.tasks.join_next().await.is_some() {}
+        let ended =
+            tokio::time::timeout(LAST_ANSWER, async { while self.tasks.join_next().await.is_some() {} });
+        ended.await.map_err(|_| Error::Usage("a client of the benchmark is not answered".to_owned()))?;
+        self.shared.tally().failed.take().map_or(Ok(()), Err)
     }
 }
 
@@ -222,38 +204,6 @@ impl Shared {
             let due = (began.elapsed().as_secs_f64() * rate) as usize;
             self.due.add_permits(due - given);
             given = due;
-        }
-    }
-}
-
-impl Load {
-    /// Sends the request of this turn, and reads its answer.
-    async fn ask(
-        &self,
-        stream: &mut Box<dyn Stream>,
-        turn: usize,
-        buffer: &mut Vec<u8>,
-    ) -> std::io::Result<Answer> {
-        stream.write_all(&self.requests[turn]).await?;
-        stream.flush().await?;
-        answer::read(stream, buffer, self.expected.as_deref()).await
-    }
-}
-
-trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
-
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
-
-impl Target {
-    async fn connect(&self) -> std::io::Result<Box<dyn Stream>> {
-        let stream = TcpStream::connect(self.address).await?;
-        stream.set_nodelay(true)?;
-        match &self.tls {
-            None => Ok(Box::new(stream)),
-            Some(tls) => {
-                let name = ServerName::IpAddress(self.address.ip().into());
-                Ok(Box::new(tls.connect(name, stream).await?))
-            }
         }
     }
 }

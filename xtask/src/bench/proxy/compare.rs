@@ -126,7 +126,7 @@ pub(super) async fn round(proxy: &Proxy, load: &Load) -> Result<Cost, Error> {
     let before = proxy.usage()?;
     let round = clients.during(ROUND).await?;
     let used = proxy.usage()? - before;
-    clients.finish().await;
+    clients.finish().await?;
     if round.answered == 0 || round.refused > 0 {
         let (answered, refused) = (round.answered, round.refused);
         return Err(Error::Usage(format!("a proxy answered {answered} requests and refused {refused}")));

@@ -131,7 +131,7 @@ impl Sides<'_> {
         let (proxy, hapi) = (self.proxy.usage()?, self.backend.usage()?);
         let round = clients.during(time).await?;
         let share = (self.proxy.usage()? - proxy).total / (self.backend.usage()? - hapi);
-        clients.finish().await;
+        clients.finish().await?;
         if round.refused > 0 || round.answered == 0 {
             let message =
                 format!("HAPI answered {} and refused {}: {}", round.answered, round.refused, self.kind.name);

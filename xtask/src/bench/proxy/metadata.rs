@@ -30,7 +30,7 @@ pub(super) async fn measure(bench: &Bench) -> Result<Vec<Row>, Error> {
         let before = proxy.usage()?.total + backend.usage()?;
         let round = clients.during(time).await?;
         let used = proxy.usage()?.total + backend.usage()? - before;
-        clients.finish().await;
+        clients.finish().await?;
         if round.refused > 0 {
             return Err(Error::Usage("metadata is refused".to_owned()));
         }

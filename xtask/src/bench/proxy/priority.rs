@@ -38,8 +38,8 @@ pub(super) async fn measure(bench: &Bench) -> Result<Vec<Row>, Error> {
         writers.during(WARM_UP).await?;
         let reader = Clients::start(&load(1, backend::reads(target.address)));
         let (written, read) = tokio::join!(writers.during(ROUND), reader.during(ROUND));
-        tokio::join!(writers.finish(), reader.finish());
         let (written, read) = (written?, read?);
+        tokio::try_join!(writers.finish(), reader.finish())?;
         if written.refused + read.refused > 0 {
             let message = format!("{} writes and {} reads are refused", written.refused, read.refused);
             return Err(Error::Usage(message));

@@ -44,7 +44,7 @@ async fn run(binary: &Path) -> Result<(), Error> {
             for load in [pass, plugin] {
                 let clients = Clients::start(&load);
                 let round = clients.during(LOAD).await?;
-                clients.finish().await;
+                clients.finish().await?;
                 if round.refused > 0 || round.answered == 0 {
                     return Err(Error::Usage("the instrumented gateway refuses".to_owned()));
                 }

@@ -40,7 +40,7 @@ pub(super) async fn measure(bench: &Bench) -> Result<Vec<Row>, Error> {
         let clients = Clients::start(&load(&one, None));
         clients.during(WARM_UP).await?;
         let rate = clients.during(ROUND).await?.rate() * LOAD;
-        clients.finish().await;
+        clients.finish().await?;
         let mut rounds = Vec::new();
         for _ in 0..bench.rounds(5) {
             let two = round(&two, &load(&two, Some(rate)), rate).await?;
@@ -58,7 +58,7 @@ async fn round(proxy: &Proxy, load: &Load, rate: f64) -> Result<f64, Error> {
     let before = proxy.usage()?;
     let round = clients.during(ROUND).await?;
     let used = proxy.usage()? - before;
-    clients.finish().await;
+    clients.finish().await?;
     if round.refused > 0 || round.rate() < rate * SHORT {
         let found = round.rate();
         return Err(Error::Usage(format!(
