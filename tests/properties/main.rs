@@ -15,3 +15,4 @@ mod requests;
 mod samples;
 mod seeds;
 mod urls;
+mod xml;

@@ -8,17 +8,19 @@ mod answers;
 mod json;
 mod parts;
 mod requests;
+mod xml;
 
 pub use answers::answer;
 pub use json::{rewrite, scanner, split};
 pub use parts::parts;
 pub use requests::{interaction, parameters, urls};
+pub use xml::xml;
 
 /// A body and its name, which is also that of its folder of seeds.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     ("scanner", scanner),
     ("rewrite", rewrite),
     ("split", split),
@@ -27,4 +29,5 @@ pub const TARGETS: [Target; 8] = [
     ("parameters", parameters),
     ("urls", urls),
     ("answer", answer),
+    ("xml", xml),
 ];

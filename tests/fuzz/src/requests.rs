@@ -25,10 +25,11 @@ pub fn interaction(data: &[u8]) {
         if_modified_since: line(),
         if_none_exist: line(),
         pages: Pages::Plain,
+        xml: true,
     };
     let Ok(mut request) = parse(&head) else { return };
     if request.body == BodyKind::Form {
-        match request.with_form(line().unwrap_or_default().as_bytes(), false) {
+        match request.with_form(line().unwrap_or_default().as_bytes(), true) {
             Ok(with_form) => request = with_form,
             Err(_) => return,
         }
@@ -48,7 +49,7 @@ pub fn interaction(data: &[u8]) {
     let mut again = parse(&sent).unwrap_or_else(|refusal| panic!("{sent:?}: {refusal}"));
     if let Some(form) = request.form() {
         assert_eq!(again.form().as_deref(), Some(""), "parameters of a form stand in the URL");
-        again = again.with_form(form.as_bytes(), false).unwrap_or_else(|refusal| panic!("{form}: {refusal}"));
+        again = again.with_form(form.as_bytes(), true).unwrap_or_else(|refusal| panic!("{form}: {refusal}"));
     }
     assert_eq!(again.interaction, request.interaction);
     assert_eq!(again.parameters, request.parameters);
