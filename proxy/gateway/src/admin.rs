@@ -11,13 +11,13 @@ use axum::http::StatusCode;
 use axum::routing::{get, post};
 use futures_util::future::join_all;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::time::timeout;
 
 use crate::reload::{Reloaded, Reloader};
+use crate::replicas::Meters;
 use crate::server::Live;
-use crate::state::{Route, Shared};
+use crate::state::Route;
 use crate::upstreams::Unknown;
 
 /// Upper bounds of the duration histograms, in seconds.
@@ -43,6 +43,7 @@ struct Admin {
     metrics: PrometheusHandle,
     stop: watch::Receiver<bool>,
     unknown: Unknown,
+    meters: Arc<Meters>,
 }
 
 /// Starts recording metrics.
@@ -72,7 +73,8 @@ pub fn start(
 ) -> Result<(), AdminError> {
     let listener = listener.try_clone()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let admin = Admin { live, reloader, metrics, stop, unknown };
+    let meters = Arc::default();
+    let admin = Admin { live, reloader, metrics, stop, unknown, meters };
     let serve = async move {
         let routes = Router::new()
             .route("/live", get(|| async { "live\n" }))
@@ -113,7 +115,7 @@ async fn ready(State(admin): State<Admin>) -> (StatusCode, String) {
     }
     let shared = admin.live.shared();
     let servers: BTreeMap<_, _> = shared.routes.iter().map(|route| (&route.upstream_name, route)).collect();
-    let reasons = join_all(servers.into_values().map(|route| not_ready(&admin, &shared, route))).await;
+    let reasons = join_all(servers.into_values().map(|route| not_ready(&admin, route))).await;
     let lines: String = reasons.into_iter().flatten().collect();
     if lines.is_empty() {
         return (StatusCode::OK, "ready\n".into());
@@ -122,21 +124,21 @@ async fn ready(State(admin): State<Admin>) -> (StatusCode, String) {
 }
 
 /// Why the server of this route is not ready, on a line.
-async fn not_ready(admin: &Admin, shared: &Shared, route: &Route) -> Option<String> {
+async fn not_ready(admin: &Admin, route: &Route) -> Option<String> {
     let name = &route.upstream_name;
     if let Some(reason) = admin.unknown.why(&route.upstream_url) {
         return Some(format!("upstream {name}: {reason}\n"));
     }
-    let pool = shared.pool_settings(&route.upstream);
-    let reason = match timeout(PROBE, TcpStream::connect((pool.host.as_str(), pool.port))).await {
-        Ok(Ok(_)) => return None,
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => format!("nothing within {} s", PROBE.as_secs()),
+    let reason = route.group.replicas.reach(PROBE).await.err()?;
+    let who = match &route.group.configured.bases[..] {
+        [base] => format!("{} does not accept connections", base.authority()),
+        bases => format!("none of {} replicas accepts connections", bases.len()),
     };
-    Some(format!("upstream {name}: {} does not accept connections: {reason}\n", route.upstream.authority()))
+    Some(format!("upstream {name}: {who}: {reason}\n"))
 }
 
 async fn scrape(State(admin): State<Admin>) -> String {
+    admin.meters.update(&admin.live.shared());
     admin.metrics.run_upkeep();
     admin.metrics.render()
 }

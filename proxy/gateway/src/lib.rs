@@ -19,6 +19,7 @@ pub mod pages;
 pub mod pipeline;
 pub mod plugins;
 pub mod reload;
+pub mod replicas;
 pub mod server;
 pub mod service;
 pub mod stage;

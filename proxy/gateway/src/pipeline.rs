@@ -5,17 +5,19 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
+use fireguard_fhir::outcome::IssueCode;
 use fireguard_traffic::body::Body;
-use fireguard_traffic::upstream::Connections;
-use http::{Request, Response};
+use fireguard_traffic::upstream::Balanced;
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceBuilder, ServiceExt};
 
 use crate::exchange::Arrived;
 use crate::facts::Facts;
-use crate::failure::Failure;
+use crate::failure::{Failure, Source};
 use crate::server::Peer;
 use crate::stage::layer;
 use crate::stages::{
@@ -31,8 +33,8 @@ pub struct Pipeline {
     stack: BoxCloneSyncService<Box<Arrived>, Response<Body>, Failure>,
 }
 
-/// Builds the stack of one core, with its own connections to the servers, by their bases.
-pub fn build(shared: &Arc<Shared>, connections: HashMap<String, Connections>) -> Pipeline {
+/// Builds the stack of one core, with its own connections to the servers, by their names.
+pub fn build(shared: &Arc<Shared>, connections: HashMap<String, Balanced>) -> Pipeline {
     let stack = ServiceBuilder::new()
         // Notes how each exchange ended, once, whatever happened: log line and metrics.
         .layer(layer(observe::Observe))
@@ -75,6 +77,20 @@ pub fn build(shared: &Arc<Shared>, connections: HashMap<String, Connections>) ->
         .service(forward::Forward::new(shared, connections));
     Pipeline { stack: BoxCloneSyncService::new(stack) }
 }
+
+/// The answer to a request on a connection that is one too many: nothing else is done for it.
+pub fn too_many_connections<B>(request: &Request<B>) -> Response<Body> {
+    let message = "there are as many connections as are served at once";
+    let failure = Failure::new(Source::Proxy, StatusCode::SERVICE_UNAVAILABLE, IssueCode::Throttled, message);
+    let failure = failure.retry_after(COME_BACK).closing();
+    let rescue = rescue::Rescue::of(request);
+    let facts = Facts::new(rescue.id().clone(), request.method().clone());
+    facts.failed(&failure);
+    rescue.answer(Err(failure), &facts)
+}
+
+/// When to connect again.
+const COME_BACK: Duration = Duration::from_secs(1);
 
 impl Pipeline {
     /// Answers one request. Every failure becomes an OperationOutcome here and nowhere else.

@@ -9,7 +9,7 @@ use fireguard_fhir::interaction::SealPages;
 use fireguard_plugin_host::Plugin;
 use fireguard_traffic::cors::Cors;
 use fireguard_traffic::rate::{Quotas, RateLimits, Table};
-use fireguard_traffic::upstream::PoolSettings;
+use tokio::runtime::Handle;
 
 use crate::config::units::Secret;
 use crate::config::{self, Config, defaults};
@@ -18,6 +18,7 @@ use crate::fhir_server::FhirServer;
 use crate::metadata::Metadata;
 use crate::pages::{self, KeyRing};
 use crate::plugins::{LoadFailure, Plugins};
+use crate::replicas::Group;
 
 /// What all cores share.
 pub struct Shared {
@@ -42,10 +43,12 @@ pub struct Route {
     pub prefix: String,
     /// The FHIR server's name in the configuration.
     pub upstream_name: String,
-    /// The FHIR server's base as seen from here.
+    /// The FHIR server's base as seen from here, and if there are several replicas the first one's.
     pub upstream: Base,
-    /// The same as text: the key of its connections.
+    /// The same as text.
     pub upstream_url: String,
+    /// Its replicas, one or several.
+    pub group: Arc<Group>,
     /// What is known of the server on all cores.
     pub server: Arc<FhirServer>,
     /// Its CapabilityStatement, kept.
@@ -123,6 +126,14 @@ impl Shared {
                 known.unwrap_or_else(|| Arc::new(FhirServer::new(route)))
             }))
         };
+        let mut groups = BTreeMap::new();
+        let mut group = |route: &config::Route| {
+            let group = groups.entry(route.upstream_name.clone()).or_insert_with(|| {
+                let known = before.iter().find(|known| known.upstream_name == route.upstream_name);
+                Group::new(route, &config.limits, known.map(|known| &known.group))
+            });
+            Arc::clone(group)
+        };
         let limits = |route: &config::Route| {
             let known = before.iter().find(|known| *known.name == *route.name && known.quotas == route.rate);
             match known {
@@ -131,10 +142,10 @@ impl Shared {
             }
         };
         let routes = config.routes.into_iter().map(|route| {
-            let (server, rate) = (server(&route), limits(&route));
+            let (server, rate, group) = (server(&route), limits(&route), group(&route));
             let plugins = route.plugins.iter().filter_map(|index| plugins.get(*index).cloned()).collect();
             let pages: Arc<dyn SealPages> = Arc::new(ring.bind(&route.name, route.upstream.as_str()));
-            let bases = vec![route.upstream.clone()];
+            let bases = group.configured.bases.clone();
             Arc::new(Route {
                 faces: Faces::new(bases, route.prefix.clone(), Arc::clone(&pages)),
                 pages,
@@ -144,6 +155,7 @@ impl Shared {
                 upstream_name: route.upstream_name,
                 upstream_url: route.upstream.to_string(),
                 upstream: route.upstream,
+                group,
                 metadata: Metadata::default(),
                 hapi: route.hapi,
                 surface: route.surface,
@@ -164,10 +176,9 @@ impl Shared {
         self.plugins.fresh().collect()
     }
 
-    /// Whether [`Shared::pool_settings`] of the two say the same of one server.
-    pub fn pools_like(&self, other: &Self) -> bool {
-        let of = |limits: &config::file::Limits| (limits.connect, limits.body_idle);
-        of(&self.limits) == of(&other.limits)
+    /// Has the replicas of every server looked after on this runtime.
+    pub fn tend(&self, runtime: &Handle) {
+        self.routes.iter().for_each(|route| route.group.tend(runtime));
     }
 
     /// The route of a path, and what follows its prefix.
@@ -176,20 +187,6 @@ impl Shared {
             let rest = path.strip_prefix(&route.prefix)?;
             (rest.is_empty() || rest.starts_with('/')).then_some((route, rest))
         })
-    }
-
-    /// How connections to this server are made.
-    pub fn pool_settings(&self, upstream: &Base) -> PoolSettings {
-        PoolSettings {
-            host: upstream.host().trim_matches(['[', ']']).to_owned(),
-            port: upstream.port(),
-            addresses: Vec::new(),
-            tls: None,
-            connect_timeout: self.limits.connect.0,
-            body_idle_timeout: self.limits.body_idle.0,
-            keep_idle: defaults::KEEP_IDLE,
-            max_idle: defaults::MAX_IDLE,
-        }
     }
 }
 

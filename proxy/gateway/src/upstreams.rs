@@ -6,10 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fireguard_fhir::base::Base;
+use fireguard_traffic::upstream::Tls;
 use futures_util::future::try_join_all;
 use reqwest::{Client, Response, header, redirect};
 use serde::Deserialize;
 
+use crate::replicas::Group;
 use crate::state::{Route, Shared};
 
 /// How often a server that does not answer is asked again.
@@ -120,7 +122,7 @@ pub fn require_r4(
 ) -> impl Future<Output = Result<(), WrongVersion>> + Send + use<> {
     let routes = shared.routes.iter().filter(|route| unknown.why(&route.upstream_url).is_some());
     let one = |route: &Arc<Route>| {
-        (route.upstream_url.clone(), (route.upstream_name.clone(), route.upstream.clone()))
+        (route.upstream_url.clone(), (route.upstream_name.clone(), Arc::clone(&route.group)))
     };
     let servers: BTreeMap<_, _> = routes.map(one).collect();
     let unknown = unknown.clone();
@@ -128,37 +130,47 @@ pub fn require_r4(
         if servers.is_empty() {
             return Ok(());
         }
-        let Ok(client) = client() else { return Ok(()) };
-        let ask = |(url, (name, base))| ask(&client, &unknown, url, name, base);
+        let ask = |(url, (name, group))| ask(&unknown, url, name, group);
         try_join_all(servers.into_iter().map(ask)).await.map(drop)
     }
 }
 
-async fn ask(
-    client: &Client,
-    unknown: &Unknown,
-    url: String,
-    name: String,
-    base: Base,
-) -> Result<(), WrongVersion> {
+async fn ask(unknown: &Unknown, url: String, name: String, group: Arc<Group>) -> Result<(), WrongVersion> {
+    let client = client(group.tls());
     while unknown.why(&url).is_some() {
-        match version(client, &base).await {
-            Ok(version) if version.starts_with("4.0") => {
+        let found = match &client {
+            Ok(client) => any_version(client, &group.configured.bases).await,
+            Err(error) => Err(error.to_string()),
+        };
+        match found {
+            Ok((_, version)) if version.starts_with("4.0") => {
                 if unknown.lock().remove(&url).is_some() {
                     tracing::info!(upstream = name, fhir_version = version, "the FHIR server speaks R4");
                 }
                 return Ok(());
             }
-            Ok(version) => return Err(WrongVersion { base, version }),
+            Ok((base, version)) => return Err(WrongVersion { base, version }),
             Err(reason) => {
-                if unknown.note(&url, &reason.to_string()) {
-                    tracing::warn!(upstream = name, %reason, "the FHIR server does not say its version");
+                if unknown.note(&url, &reason) {
+                    tracing::warn!(upstream = name, reason, "the FHIR server does not say its version");
                 }
             }
         }
         tokio::time::sleep(AGAIN).await;
     }
     Ok(())
+}
+
+/// The version that one of the replicas says, and which; or why none does. They are one server: one of them is enough.
+async fn any_version(client: &Client, bases: &[Base]) -> Result<(Base, String), String> {
+    let mut reasons = Vec::new();
+    for base in bases {
+        match version(client, base).await {
+            Ok(version) => return Ok((base.clone(), version)),
+            Err(reason) => reasons.push(reason.to_string()),
+        }
+    }
+    Err(reasons.join("; "))
 }
 
 /// The same while others are served already: a server of another version is only said not to be ready.
@@ -169,12 +181,16 @@ pub async fn keep_asking(asking: impl Future<Output = Result<(), WrongVersion>>,
     }
 }
 
-/// A client that asks a server for its version.
+/// A client that asks a server for its version, over the TLS that is configured for it.
 ///
 /// # Errors
 /// There is no TLS to be had.
-pub fn client() -> reqwest::Result<Client> {
-    Client::builder().timeout(PATIENCE).no_proxy().redirect(redirect::Policy::none()).build()
+pub fn client(tls: Option<&Tls>) -> reqwest::Result<Client> {
+    let builder = Client::builder().timeout(PATIENCE).no_proxy().redirect(redirect::Policy::none());
+    match tls {
+        None => builder.build(),
+        Some(tls) => builder.tls_backend_preconfigured(tls.config()).build(),
+    }
 }
 
 /// The `fhirVersion` of the server at `base`.

@@ -30,9 +30,12 @@ fn summary(path: &Path, config: &Config) -> String {
     for route in &config.routes {
         let plugins: Vec<_> = route.plugins.iter().filter_map(|index| config.plugins.get(*index)).collect();
         let plugins = plugins.iter().map(|plugin| format!(" ► plugin {}", plugin.name)).collect::<String>();
+        let bases: Vec<_> = route.replicas.bases.iter().map(ToString::to_string).collect();
         let line = format!(
             "\nroute {}: clients use {address}{}{plugins} ► {}",
-            route.name, route.prefix, route.upstream
+            route.name,
+            route.prefix,
+            bases.join(", ")
         );
         text.push_str(&line);
     }

@@ -18,7 +18,7 @@ pub(super) fn doctor(path: &Path) -> Result<(), Failed> {
     let servers: Vec<_> =
         config.routes.iter().filter(|route| seen.insert(route.upstream_name.clone())).collect();
     let servers: Vec<_> =
-        servers.into_iter().map(|route| server::Server::of(route, &config.limits)).collect();
+        servers.into_iter().flat_map(|route| server::Server::of(route, &config.limits)).collect();
     let findings = runtime()?.block_on(async {
         let mut findings = Vec::new();
         for server in servers {

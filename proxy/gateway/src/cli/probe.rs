@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use reqwest::Response;
 use serde_json::Value;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::config::Config;
@@ -79,17 +80,17 @@ pub(super) async fn probe(mut config: Config) -> Result<Vec<Finding>, Box<dyn Er
     config.server.tls = None;
     let sockets = server::open(config.server.listen, config.server.workers)?;
     let live = Arc::new(Live::new(Arc::new(Shared::build(config).await?))?);
+    live.shared().tend(&Handle::current());
     let (stopping, stop) = watch::channel(false);
     let server = Server::start(&live, &sockets, &stop)?;
     let client = reqwest::Client::builder().timeout(Duration::from_secs(60)).no_proxy().build()?;
-    let direct = upstreams::client()?;
     let mut findings = Vec::new();
     for route in &live.shared().routes {
         let probe = Probe {
             base: format!("http://{}{}", server.address(), route.prefix),
             route: Arc::clone(route),
             client: client.clone(),
-            direct: direct.clone(),
+            direct: upstreams::client(route.group.tls())?,
             findings: Vec::new(),
             leaks: Vec::new(),
         };

@@ -47,6 +47,7 @@ pub(super) fn run(path: &Path) -> Result<(), Failed> {
         asked.unwrap_or(Ok(())).map_err(|error| report(&error))?;
     }
     let asking = require_r4(&shared, &unknown);
+    shared.tend(runtime.handle());
     // From here on only what is served holds it.
     drop(shared);
     let server = Server::start(&live, &sockets.clients, &stop).map_err(|error| report(&error))?;

@@ -11,7 +11,7 @@ use super::defaults;
 use super::hapi::Hapi;
 use super::rate::{Ipv6Prefix, Rate};
 use super::units::{SecretSource, Size, Time};
-use super::upstream::{Breaker, Concurrency};
+use super::upstream::{Breaker, Concurrency, Health, UpstreamTls};
 
 /// A Fireguard configuration.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -112,9 +112,22 @@ impl Default for Admin {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Upstream {
-    /// Its base URL as seen from here: `http://127.0.0.1:8080/fhir`.
+    /// Its base URL as seen from here: `http://127.0.0.1:8080/fhir`. A host with several addresses counts as several
+    /// replicas.
     #[schemars(with = "String")]
     pub url: Spanned<String>,
+    /// The base URLs of further replicas, which work on the same database; scheme and path are those of `url`.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub replicas: Vec<Spanned<String>>,
+    /// How often host names are looked up.
+    #[serde(default = "resolve_interval")]
+    pub resolve_interval: Time,
+    /// TLS toward it, where `url` is `https://`.
+    #[schemars(with = "Option<UpstreamTls>")]
+    pub tls: Option<Spanned<UpstreamTls>>,
+    /// When a replica gets no requests.
+    pub health: Option<Health>,
     /// It answers 503 only before it begins to work: then a create that was answered so may be sent again.
     #[serde(default)]
     pub sheds_before_working: bool,
@@ -124,6 +137,10 @@ pub struct Upstream {
     /// When it is left alone.
     #[serde(default)]
     pub breaker: Breaker,
+}
+
+fn resolve_interval() -> Time {
+    Time(defaults::RESOLVE_INTERVAL)
 }
 
 /// A way in.

@@ -5,6 +5,7 @@ pub mod file;
 pub mod hapi;
 mod place;
 mod rate;
+mod replicas;
 mod report;
 mod resolve;
 pub mod units;
@@ -24,6 +25,7 @@ use http::HeaderValue;
 
 pub use file::{LogFormat, LogLevel, OnFailure};
 pub use place::{line, place};
+pub use replicas::{Replicas, ServerTls};
 pub use report::{Problem, Report};
 use units::Secret;
 
@@ -83,8 +85,10 @@ pub struct Route {
     pub prefix: String,
     /// The FHIR server's name.
     pub upstream_name: String,
-    /// The FHIR server's base as seen from here.
+    /// The FHIR server's base as seen from here, and if there are several replicas the first one's.
     pub upstream: Base,
+    /// All its replicas.
+    pub replicas: Replicas,
     /// The FHIR server answers 503 only before it works.
     pub sheds_before_working: bool,
     /// How many requests are at the FHIR server at once.

@@ -83,9 +83,9 @@ fn shows_a_secret(text: &str, span: &std::ops::Range<usize>) -> bool {
     shown.any(|line| line.match_indices("key").any(|(at, key)| written_out(&line[at + key.len()..])))
 }
 
-struct Resolver<'a> {
+pub(super) struct Resolver<'a> {
     folder: &'a Path,
-    problems: Vec<Problem>,
+    pub(super) problems: Vec<Problem>,
 }
 
 impl Resolver<'_> {
@@ -146,8 +146,8 @@ impl Resolver<'_> {
         plugin_names: &[&str],
     ) -> Option<Route> {
         let known = upstreams.get(route.upstream.get_ref());
-        let upstream = match known {
-            Some(upstream) => self.upstream(&upstream.url),
+        let replicas = match known {
+            Some(upstream) => self.replicas(upstream),
             None => {
                 self.unknown("upstream", &route.upstream, upstreams.keys().map(String::as_str));
                 None
@@ -201,7 +201,8 @@ impl Resolver<'_> {
             name: name.to_owned(),
             prefix: prefix?,
             upstream_name: route.upstream.get_ref().clone(),
-            upstream: upstream?,
+            upstream: replicas.as_ref()?.bases.first()?.clone(),
+            replicas: replicas?,
             sheds_before_working: known?.sheds_before_working,
             concurrency: bounds?,
             waiting: concurrency.waiting(),
@@ -214,18 +215,6 @@ impl Resolver<'_> {
             compression: route.compression,
             xml: route.xml,
         })
-    }
-
-    fn upstream(&mut self, url: &Spanned<String>) -> Option<Base> {
-        let base = self.parsed::<Base, _>(url, Base::parse)?;
-        if base.scheme() == fireguard_fhir::base::Scheme::Https {
-            self.problem(
-                url,
-                "https toward the server is not supported in this version: put both on one host or network",
-            );
-            return None;
-        }
-        Some(base)
     }
 
     fn prefix(&mut self, path: &Spanned<String>) -> Option<String> {
@@ -300,14 +289,14 @@ impl Resolver<'_> {
         })
     }
 
-    fn read(&mut self, path: &Spanned<String>) -> Option<Vec<u8>> {
+    pub(super) fn read(&mut self, path: &Spanned<String>) -> Option<Vec<u8>> {
         let full = self.folder.join(path.get_ref());
         std::fs::read(&full)
             .map_err(|error| self.problem(path, format!("cannot read {}: {error}", full.display())))
             .ok()
     }
 
-    fn secret(&mut self, source: &Spanned<SecretSource>) -> Option<Secret> {
+    pub(super) fn secret(&mut self, source: &Spanned<SecretSource>) -> Option<Secret> {
         let at = match source.get_ref() {
             SecretSource::File(path) => {
                 SecretSource::File(self.folder.join(path).to_string_lossy().into_owned())
@@ -317,7 +306,7 @@ impl Resolver<'_> {
         at.read().map_err(|message| self.problems.push(Problem::at(source.span(), message))).ok()
     }
 
-    fn parsed<T, E: ToString>(
+    pub(super) fn parsed<T, E: ToString>(
         &mut self,
         text: &Spanned<String>,
         parse: impl Fn(&str) -> Result<T, E>,
@@ -336,7 +325,7 @@ impl Resolver<'_> {
         self.problems.push(Problem::at(name.span(), message).help(help));
     }
 
-    fn problem(&mut self, place: &Spanned<String>, message: impl Into<String>) {
+    pub(super) fn problem(&mut self, place: &Spanned<String>, message: impl Into<String>) {
         self.problems.push(Problem::at(place.span(), message));
     }
 }

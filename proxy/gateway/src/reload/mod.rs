@@ -151,6 +151,7 @@ impl Inner {
             return Err(wrong.into());
         }
         live.replace(Arc::clone(&after))?;
+        after.tend(&self.runtime);
         level.set(new_level);
         unknown.succeed(&after, &newcomers);
         let plugins = after.fresh_plugins().join(", ");

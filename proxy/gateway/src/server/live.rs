@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use fireguard_traffic::upstream::Connections;
+use fireguard_traffic::upstream::Balanced;
+use futures_util::future::join_all;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio_rustls::TlsAcceptor;
@@ -19,6 +20,9 @@ use super::tls::{self, TlsError};
 use crate::pipeline::{self, Pipeline};
 use crate::stages::forward;
 use crate::state::Shared;
+
+/// How often a core looks for replicas that want connections.
+const PREPARE: Duration = Duration::from_millis(500);
 
 /// What is served now.
 pub struct Live(ArcSwap<Generation>);
@@ -33,8 +37,8 @@ struct Generation {
 /// What one core has of its own.
 struct Core {
     pipeline: Pipeline,
-    /// By the server's base.
-    connections: HashMap<String, Connections>,
+    /// By the server's name.
+    connections: HashMap<String, Balanced>,
 }
 
 /// What a connection needs of the configuration.
@@ -67,7 +71,7 @@ impl Live {
     pub fn replace(&self, shared: Arc<Shared>) -> Result<(), TlsError> {
         let before = self.0.load_full();
         let settings = Arc::new(Settings::new(&shared, Arc::clone(&before.settings.refused))?);
-        let core = |core: &Core| Core::new(&shared, Some((&before.shared, &core.connections)));
+        let core = |core: &Core| Core::new(&shared, Some(&core.connections));
         let cores = before.cores.iter().map(core).collect();
         self.0.store(Arc::new(Generation { shared, settings, cores }));
         Ok(())
@@ -87,6 +91,20 @@ impl Live {
         Arc::clone(&self.0.load().settings)
     }
 
+    /// Makes a core's first connections to replicas before they get requests; never returns. Runs on the core itself.
+    pub(super) async fn tend(&self, core: usize) {
+        loop {
+            let connections = {
+                let now = self.0.load();
+                let own = &now.cores[core % now.cores.len()].connections;
+                // Not held while servers are waited for.
+                own.values().cloned().collect::<Vec<_>>()
+            };
+            join_all(connections.iter().map(Balanced::prepare)).await;
+            tokio::time::sleep(PREPARE).await;
+        }
+    }
+
     /// The pipeline of a core, for one request.
     pub(super) fn pipeline(&self, core: usize) -> Pipeline {
         let now = self.0.load();
@@ -95,7 +113,7 @@ impl Live {
 }
 
 impl Core {
-    fn new(shared: &Arc<Shared>, before: Option<(&Shared, &HashMap<String, Connections>)>) -> Self {
+    fn new(shared: &Arc<Shared>, before: Option<&HashMap<String, Balanced>>) -> Self {
         let connections = forward::connections(shared, before);
         Self { pipeline: pipeline::build(shared, connections.clone()), connections }
     }

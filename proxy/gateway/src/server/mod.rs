@@ -127,6 +127,7 @@ fn run_core(
         tokio::select! {
             () = serve => {}
             () = beat.go_on() => {}
+            () = live.tend(core) => {}
         }
     });
 }

@@ -10,7 +10,7 @@ use fireguard_fhir::outcome::IssueCode;
 use fireguard_traffic::body::Body;
 use fireguard_traffic::hygiene;
 use fireguard_traffic::retry::matrix::Fault;
-use fireguard_traffic::upstream::{Connections, SendError, Upstream};
+use fireguard_traffic::upstream::{Balanced, SendError, Upstream};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Request, Response, StatusCode, Uri};
 use http_body_util::BodyExt;
@@ -25,20 +25,17 @@ use crate::state::{Route, Shared};
 /// The innermost service. Answers 502 when the server cannot be reached or breaks off, 504 when it is silent.
 pub struct Forward<U> {
     shared: Arc<Shared>,
-    /// By the server's base.
+    /// By the server's name.
     upstreams: Arc<HashMap<String, U>>,
 }
 
 /// The connections of one core to every server. Those that were there before are kept.
-pub fn connections(
-    shared: &Shared,
-    before: Option<(&Shared, &HashMap<String, Connections>)>,
-) -> HashMap<String, Connections> {
-    let before = before.filter(|(before, _)| before.pools_like(shared)).map(|(_, connections)| connections);
+pub fn connections(shared: &Shared, before: Option<&HashMap<String, Balanced>>) -> HashMap<String, Balanced> {
     let one = |route: &Arc<Route>| {
-        let url = &route.upstream_url;
-        let known = before.and_then(|connections| connections.get(url)).cloned();
-        (url.clone(), known.unwrap_or_else(|| Connections::new(shared.pool_settings(&route.upstream))))
+        let (name, replicas) = (&route.upstream_name, &route.group.replicas);
+        let known = before.and_then(|connections| connections.get(name));
+        let own = known.filter(|known| known.leads_to(replicas)).cloned();
+        (name.clone(), own.unwrap_or_else(|| Balanced::new(replicas, known)))
     };
     shared.routes.iter().map(one).collect()
 }
@@ -50,7 +47,7 @@ impl<U: Upstream> Forward<U> {
     }
 
     async fn send(&self, ready: Ready) -> Answer {
-        let upstream = self.upstreams.get(&ready.route.upstream_url).ok_or_else(|| internal("no pool"))?;
+        let upstream = self.upstreams.get(&ready.route.upstream_name).ok_or_else(|| internal("no pool"))?;
         let safe = ready.request.interaction.is_safe();
         let mut request = request(&ready)?;
         refuse_too_long(&request, self.shared.limits.upstream_head.0)?;
@@ -181,7 +178,6 @@ fn headers(ready: &Ready) -> HeaderMap {
             headers.insert(name, value);
         }
     };
-    set(header::HOST, ready.route.upstream.authority());
     set(HeaderName::from_static("x-forwarded-for"), &ready.client.to_string());
     match &request.body {
         BodyKind::None => {}

@@ -40,11 +40,23 @@ impl PoolSettings {
             .map_err(SendError::Connect)
     }
 
+    /// Whether connections are accepted within this time.
+    pub(super) async fn reach(&self, patience: Duration) -> Result<(), String> {
+        match timeout(patience, self.tcp()).await {
+            Ok(connected) => connected.map(drop).map_err(|error| error.to_string()),
+            Err(_) => Err(format!("nothing within {patience:?}")),
+        }
+    }
+
+    async fn tcp(&self) -> io::Result<TcpStream> {
+        match &self.addresses[..] {
+            [] => TcpStream::connect((self.host.as_str(), self.port)).await,
+            addresses => TcpStream::connect(addresses).await,
+        }
+    }
+
     async fn stream(&self) -> io::Result<Stream> {
-        let tcp = match &self.addresses[..] {
-            [] => TcpStream::connect((self.host.as_str(), self.port)).await?,
-            addresses => TcpStream::connect(addresses).await?,
-        };
+        let tcp = self.tcp().await?;
         tcp.set_nodelay(true)?;
         Ok(match &self.tls {
             None => Stream::Tcp(tcp),

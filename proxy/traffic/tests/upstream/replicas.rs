@@ -252,15 +252,14 @@ async fn a_replica_alone_is_not_checked_and_asked_all_the_same() {
 async fn connections_are_made_before_requests() {
     let (one, other) = (always(OK).await, always(OK).await);
     let (_, balanced) = to([&one, &other]);
-    let tending = balanced.clone();
-    let tending = tokio::spawn(async move { tending.tend().await });
+    balanced.prepare().await;
     until("they are made", || one.seen().connections == 2 && other.seen().connections == 2).await;
+    balanced.prepare().await;
     assert_eq!((asked(&one), asked(&other)), (0, 0));
     for _ in 0..20 {
         ask(&balanced, "GET").await.unwrap();
     }
     assert_eq!(one.seen().connections + other.seen().connections, 4);
-    tending.abort();
 }
 
 /// What names lead to, as a test wishes.

@@ -1,6 +1,7 @@
 //! What a server takes, asked without Fireguard between.
 
 use fireguard_fhir::base::Base;
+use fireguard_traffic::upstream::Tls;
 use reqwest::{Client, Response, header};
 use serde_json::Value;
 
@@ -13,10 +14,11 @@ const BODY: u64 = 8 << 20;
 /// The request line and headers that are there besides.
 const REST: usize = 256;
 
-/// A server and what the configuration says of it.
+/// A replica of a server and what the configuration says of it.
 pub(super) struct Server {
     name: String,
     base: Base,
+    tls: Option<Tls>,
     head: u64,
     body: u64,
     /// The most requests at once.
@@ -24,20 +26,21 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// The one that a route leads to.
-    pub(super) fn of(route: &Route, limits: &Limits) -> Self {
-        Self {
+    /// Those that a route leads to.
+    pub(super) fn of(route: &Route, limits: &Limits) -> impl Iterator<Item = Self> {
+        route.replicas.bases.iter().map(|base| Self {
             name: route.upstream_name.clone(),
-            base: route.upstream.clone(),
+            base: base.clone(),
+            tls: route.replicas.tls.as_ref().map(|tls| tls.tls.clone()),
             head: limits.upstream_head.0,
             body: limits.request_body.0.min(BODY),
             most: route.concurrency.most,
-        }
+        })
     }
 
     /// What is found, all of it or that it cannot be reached.
     pub(super) async fn examine(&self) -> reqwest::Result<Vec<Finding>> {
-        let client = upstreams::client()?;
+        let client = upstreams::client(self.tls.as_ref())?;
         let (good, text) = match upstreams::version(&client, &self.base).await {
             Ok(version) => (version.starts_with("4.0"), format!("{} speaks FHIR {version}", self.base)),
             Err(reason) => (false, reason.to_string()),

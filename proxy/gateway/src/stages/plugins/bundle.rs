@@ -1,5 +1,7 @@
 //! An answer that is a Bundle: split, run through the plugins in batches, joined again as it streams.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use fireguard_fhir::base::Base;
 use fireguard_fhir::bundle::join::Joiner;
@@ -11,6 +13,7 @@ use fireguard_fhir::json;
 use super::chain::Chain;
 use crate::config::defaults;
 use crate::failure::Failure;
+use crate::replicas::Group;
 use crate::transform::Transform;
 
 /// See the module's text.
@@ -21,7 +24,7 @@ pub(super) struct BundleAnswer {
     joiner: Option<Joiner>,
     /// What the client uses, and what the server may have built its links from: the same, or its own.
     base: Base,
-    upstream: Base,
+    group: Arc<Group>,
     /// What the client asked for, in its own words; it takes the place of the server's.
     self_url: Option<String>,
     batch: Vec<(Entry, Bytes)>,
@@ -32,13 +35,13 @@ impl BundleAnswer {
     pub(super) fn new(
         chain: Chain,
         base: Base,
-        upstream: Base,
+        group: Arc<Group>,
         self_url: Option<String>,
         limit: usize,
     ) -> Self {
         let joiner = Some(Joiner::new(base.to_string()));
         let splitter = Splitter::new(limit);
-        Self { chain, splitter, joiner, base, upstream, self_url, batch: Vec::new(), batch_bytes: 0 }
+        Self { chain, splitter, joiner, base, group, self_url, batch: Vec::new(), batch_bytes: 0 }
     }
 
     async fn piece(&mut self, piece: Piece, out: &mut Vec<u8>) -> Result<(), Failure> {
@@ -46,9 +49,8 @@ impl BundleAnswer {
         match piece {
             Piece::Type(kind) => joiner.kind(kind),
             Piece::Link { relation, url } => {
-                if let Some(url) =
-                    link(&relation, &url, &self.base, &self.upstream, self.self_url.as_deref())?
-                {
+                let bases = &self.group.configured.bases;
+                if let Some(url) = link(&relation, &url, &self.base, bases, self.self_url.as_deref())? {
                     joiner.link(relation, url);
                 }
             }
@@ -105,14 +107,15 @@ fn link(
     relation: &str,
     url: &str,
     base: &Base,
-    upstream: &Base,
+    upstream: &[Base],
     self_url: Option<&str>,
 ) -> Result<Option<String>, Failure> {
     match relation {
         "self" => Ok(self_url.map(str::to_owned)),
         "next" | "previous" | "prev" | "first" | "last" => {
             // HAPI builds links from the host it is asked by, or, set up so, from what we forward.
-            let page = upstream.strip(url).or_else(|| base.strip(url)).and_then(|rest| {
+            let mut bases = upstream.iter().chain([base]);
+            let page = bases.find_map(|base| base.strip(url)).and_then(|rest| {
                 let (path, query) = rest.split_once('?')?;
                 let request =
                     interaction::parse(&Head { method: "GET", path, query: Some(query), ..Head::default() });
@@ -132,7 +135,7 @@ fn link(
                 )
             })?;
             // As the server has it: the stage that turns its URLs into the client's seals it.
-            Ok(Some(format!("{upstream}{}", page.target().path_and_query)))
+            Ok(upstream.first().map(|base| format!("{base}{}", page.target().path_and_query)))
         }
         _ => Ok(None),
     }

@@ -55,7 +55,7 @@ impl Stage<Ready> for Plugins {
             other => other.id().is_none(),
         };
         let base = ready.face.base.clone();
-        let upstream = ready.route.upstream.clone();
+        let group = Arc::clone(&ready.route.group);
         let (parts, body) = next.call(ready).await?.into_parts();
         if !parts.status.is_success() {
             return Err(refused(parts.status));
@@ -69,8 +69,7 @@ impl Stage<Ready> for Plugins {
             match shape {
                 Shape::Bundle => {
                     let self_url = own_words.then(|| format!("{base}{target}"));
-                    let bundle =
-                        bundle::BundleAnswer::new(chain, base, upstream, self_url, self.resource_limit);
+                    let bundle = bundle::BundleAnswer::new(chain, base, group, self_url, self.resource_limit);
                     transformed(body, bundle).await?
                 }
                 Shape::Resource => {

@@ -2,11 +2,10 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::{Request, Response, StatusCode, header};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use super::choice::choose;
 use super::counted::Counted;
@@ -17,8 +16,6 @@ use crate::upstream::{Connections, SendError, Upstream};
 
 /// How many connections are made to a replica before it is sent anything.
 const FIRST_CONNECTIONS: usize = 2;
-/// How often a core looks for replicas that want connections.
-const LOOK: Duration = Duration::from_millis(500);
 
 /// See the module's text. Cheap to clone; use one on each core.
 #[derive(Clone)]
@@ -61,15 +58,8 @@ impl Balanced {
     }
 
     /// Makes the first connections to replicas that are new, or come back, before they get requests; where there is one
-    /// replica only, nothing is gained by it. Runs for ever, on the core's own runtime.
-    pub async fn tend(&self) {
-        loop {
-            self.connect().await;
-            sleep(LOOK).await;
-        }
-    }
-
-    async fn connect(&self) {
+    /// replica only, nothing is gained by it. To be called again and again, on the core's own runtime.
+    pub async fn prepare(&self) {
         let view = self.view();
         let now = Instant::now();
         for (replica, own) in view.replicas.iter().zip(&view.connections).filter(|_| view.replicas.len() > 1)

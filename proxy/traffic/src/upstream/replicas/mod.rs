@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use futures_util::future::select_ok;
 use http::HeaderValue;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -125,6 +126,16 @@ impl Replicas {
     /// The replicas of now.
     pub fn all(&self) -> Vec<Arc<Replica>> {
         self.now.load().iter().map(|placed| Arc::clone(&placed.replica)).collect()
+    }
+
+    /// Whether one of them accepts connections within this time; the last reason if none does.
+    ///
+    /// # Errors
+    /// As the connections say.
+    pub async fn reach(&self, patience: Duration) -> Result<(), String> {
+        let all = self.all();
+        let tries = all.iter().map(|replica| Box::pin(replica.pool.reach(patience)));
+        select_ok(tries).await.map(drop)
     }
 
     /// Those of an endpoint like this one.

@@ -1,0 +1,145 @@
+//! The replicas of a FHIR server: their bases, what TLS needs, how they are checked.
+
+use std::time::Duration;
+
+use fireguard_fhir::base::{Base, Scheme};
+use fireguard_traffic::upstream::replicas::{HealthCheck, Rules};
+use fireguard_traffic::upstream::{Identity, Tls, TlsError};
+use http::Uri;
+use toml::Spanned;
+
+use super::file;
+use super::resolve::Resolver;
+use super::units::Secret;
+use super::upstream::{Health, UpstreamTls};
+
+/// The replicas of one FHIR server, read and checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Replicas {
+    /// The base of each; one scheme and one path.
+    pub bases: Vec<Base>,
+    /// What TLS needs, if it is spoken.
+    pub tls: Option<ServerTls>,
+    /// How often host names are looked up.
+    pub resolve_interval: Duration,
+    /// How health is checked.
+    pub health: HealthCheck,
+    /// How much it takes to be left out.
+    pub rules: Rules,
+}
+
+/// TLS toward a FHIR server. Equal if the files hold the same.
+#[derive(Debug, Clone)]
+pub struct ServerTls {
+    /// Ready for use.
+    pub tls: Tls,
+    ca: Option<Vec<u8>>,
+    identity: Option<(Vec<u8>, Secret)>,
+}
+
+impl PartialEq for ServerTls {
+    fn eq(&self, other: &Self) -> bool {
+        let identity = |of: &Self| {
+            of.identity.as_ref().map(|(certificate, key)| (certificate.clone(), key.expose().to_vec()))
+        };
+        self.ca == other.ca && identity(self) == identity(other)
+    }
+}
+
+impl Resolver<'_> {
+    /// The replicas of an upstream, and what is wrong with them.
+    pub(super) fn replicas(&mut self, upstream: &file::Upstream) -> Option<Replicas> {
+        let first = self.parsed::<Base, _>(&upstream.url, Base::parse)?;
+        let mut bases = vec![first.clone()];
+        for url in &upstream.replicas {
+            let Some(base) = self.parsed::<Base, _>(url, Base::parse) else { continue };
+            if (base.scheme(), base.path()) != (first.scheme(), first.path()) {
+                self.problem(url, format!("a replica has the scheme and path of the first: {first}"));
+            } else if bases.contains(&base) {
+                self.problem(url, "this replica is listed already");
+            }
+            bases.push(base);
+        }
+        let written = upstream.health.is_some();
+        let health = upstream.health.clone().unwrap_or_default();
+        let (rules, target) = (health.rules(), self.target(&first, &health.path));
+        let tls = self.server_tls(first.scheme(), upstream.tls.as_ref());
+        Some(Replicas {
+            bases,
+            tls: tls?,
+            resolve_interval: upstream.resolve_interval.0,
+            health: HealthCheck {
+                target: target?,
+                interval: health.interval.0,
+                timeout: health.timeout.0,
+                alone: written,
+            },
+            rules,
+        })
+    }
+
+    /// What TLS needs; none if it is not spoken.
+    fn server_tls(
+        &mut self,
+        scheme: Scheme,
+        written: Option<&Spanned<UpstreamTls>>,
+    ) -> Option<Option<ServerTls>> {
+        if scheme == Scheme::Http {
+            if let Some(written) = written {
+                let message = "tls is for servers whose url is https://";
+                self.problems.push(super::Problem::at(written.span(), message));
+            }
+            return Some(None);
+        }
+        let none = UpstreamTls::default();
+        let tls = written.map_or(&none, Spanned::get_ref);
+        let before = self.problems.len();
+        let ca = tls.ca.as_ref().and_then(|path| self.read(path));
+        let identity = match (&tls.client_certificate, &tls.client_key) {
+            (None, None) => None,
+            (Some(certificate), Some(key)) => self.read(certificate).zip(self.secret(key)),
+            (Some(certificate), None) => {
+                self.problem(certificate, "a client_certificate needs its client_key");
+                None
+            }
+            (None, Some(key)) => {
+                let message = "a client_key needs its client_certificate";
+                self.problems.push(super::Problem::at(key.span(), message));
+                None
+            }
+        };
+        if self.problems.len() > before {
+            return None;
+        }
+        let ours = identity.as_ref().map(|(certificate, key)| Identity { certificate, key: key.expose() });
+        match Tls::new(ca.as_deref(), ours) {
+            Ok(made) => Some(Some(ServerTls { tls: made, ca, identity })),
+            Err(error) => {
+                let span = match &error {
+                    TlsError::Ca | TlsError::UnusableCa(_) => tls.ca.as_ref().map(Spanned::span),
+                    TlsError::Certificate | TlsError::Pair(_) => {
+                        tls.client_certificate.as_ref().map(Spanned::span)
+                    }
+                    TlsError::Key => tls.client_key.as_ref().map(Spanned::span),
+                    TlsError::NoRoots(_) => None,
+                };
+                self.problems.push(super::Problem { message: error.to_string(), span, help: None });
+                None
+            }
+        }
+    }
+
+    /// What a health check reads.
+    fn target(&mut self, base: &Base, path: &Spanned<String>) -> Option<Uri> {
+        let text = path.get_ref();
+        let plain = !text.is_empty()
+            && text.split(['?', '/']).all(|part| !matches!(part, "." | ".."))
+            && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+        let target = format!("{}/{}", base.path(), text.trim_start_matches('/')).parse().ok();
+        let target = target.filter(|_| plain);
+        if target.is_none() {
+            self.problem(path, format!("a path below the base: {:?}", Health::default().path.get_ref()));
+        }
+        target
+    }
+}

@@ -1,0 +1,117 @@
+//! The replicas of a FHIR server as all cores know them, and how they outlive a change of the configuration.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use fireguard_fhir::base::Base;
+use fireguard_traffic::upstream::replicas::{Endpoint, ReplicaSettings, Standing, SystemResolver};
+use fireguard_traffic::upstream::{Replicas, Tls};
+use http::HeaderValue;
+use metrics::{counter, gauge};
+use tokio::runtime::Handle;
+
+use crate::config::file::Limits;
+use crate::config::{self, defaults};
+use crate::state::Shared;
+
+/// The replicas of one server, and what they were made of.
+pub struct Group {
+    /// Who is asked.
+    pub replicas: Arc<Replicas>,
+    /// As it is configured.
+    pub configured: config::Replicas,
+    timeouts: (Duration, Duration),
+    tended: AtomicBool,
+}
+
+impl Group {
+    /// The replicas of the server a route leads to. Those of `before` are kept, with all that is known of them and the
+    /// connections to them, unless how they are connected to has changed.
+    pub fn new(route: &config::Route, limits: &Limits, before: Option<&Arc<Self>>) -> Arc<Self> {
+        let configured = route.replicas.clone();
+        let timeouts = (limits.connect.0, limits.body_idle.0);
+        if let Some(before) = before.filter(|b| b.configured == configured && b.timeouts == timeouts) {
+            return Arc::clone(before);
+        }
+        let alike = before.filter(|b| b.configured.tls == configured.tls && b.timeouts == timeouts);
+        // With the sessions it has.
+        let tls = alike.map_or(&configured.tls, |before| &before.configured.tls);
+        let settings = ReplicaSettings {
+            name: route.upstream_name.as_str().into(),
+            endpoints: configured.bases.iter().filter_map(endpoint).collect(),
+            tls: tls.as_ref().map(|tls| tls.tls.clone()),
+            connect_timeout: timeouts.0,
+            body_idle_timeout: timeouts.1,
+            keep_idle: defaults::KEEP_IDLE,
+            max_idle: defaults::MAX_IDLE,
+            resolve_interval: configured.resolve_interval,
+            health: configured.health.clone(),
+            rules: configured.rules,
+            credentials: None,
+        };
+        let before = alike.map(|before| &*before.replicas);
+        let replicas = Replicas::new(settings, Arc::new(SystemResolver), before);
+        Arc::new(Self { replicas, configured, timeouts, tended: AtomicBool::new(false) })
+    }
+
+    /// What TLS needs, if it is spoken.
+    pub fn tls(&self) -> Option<&Tls> {
+        self.configured.tls.as_ref().map(|tls| &tls.tls)
+    }
+
+    /// Has them looked after on this runtime, until nobody needs them any more.
+    pub fn tend(&self, runtime: &Handle) {
+        if !self.tended.swap(true, Ordering::Relaxed) {
+            runtime.spawn(self.replicas.tend());
+        }
+    }
+}
+
+/// What is told of each replica when somebody asks for metrics. Counting is the replicas' own work, so that requests have
+/// none of it.
+#[derive(Default)]
+pub struct Meters(Mutex<BTreeSet<(String, String)>>);
+
+impl Meters {
+    /// Brings the metrics up to date. A replica that is gone is told of as one that is in no state.
+    pub fn update(&self, shared: &Shared) {
+        let groups: BTreeMap<_, _> =
+            shared.routes.iter().map(|route| (&route.upstream_name, &route.group)).collect();
+        let mut gone = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut there = BTreeSet::new();
+        for (upstream, group) in groups {
+            for seen in group.replicas.seen() {
+                let labels = [("upstream", upstream.clone()), ("replica", seen.label.clone())];
+                counter!("fireguard_replica_requests_total", &labels).absolute(seen.requests);
+                gauge!("fireguard_replica_in_flight", &labels).set(seen.in_flight as f64);
+                state(upstream, &seen.label, Some(seen.standing));
+                there.insert((upstream.clone(), seen.label));
+            }
+        }
+        for (upstream, replica) in gone.difference(&there) {
+            let labels = [("upstream", upstream.clone()), ("replica", replica.clone())];
+            gauge!("fireguard_replica_in_flight", &labels).set(0.0);
+            state(upstream, replica, None);
+        }
+        *gone = there;
+    }
+}
+
+fn state(upstream: &str, replica: &str, standing: Option<Standing>) {
+    for word in Standing::WORDS {
+        let is = standing.is_some_and(|standing| standing.as_str() == word);
+        gauge!("fireguard_replica_state", "upstream" => upstream.to_owned(), "replica" => replica.to_owned(),
+            "state" => word)
+        .set(f64::from(u8::from(is)));
+    }
+}
+
+fn endpoint(base: &Base) -> Option<Endpoint> {
+    Some(Endpoint {
+        host: base.host().trim_matches(['[', ']']).to_owned(),
+        port: base.port(),
+        authority: HeaderValue::from_str(&base.authority()).ok()?,
+    })
+}
