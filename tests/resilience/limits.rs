@@ -68,7 +68,7 @@ async fn parameters_are_counted() {
     rig.standin.always("POST", "/fhir", Answer::json(200, WELL));
     let entry = |url: &str| {
         let bundle = format!(
-            r#"{{"resourceType":"Bundle","type":"batch","entry":[{{"request":{{"method":"GET","url":"{url}"}}}}]}}"#
+            r#"{{"resourceType":"Bundle","type":"transaction","entry":[{{"request":{{"method":"GET","url":"{url}"}}}}]}}"#
         );
         Ask::json("POST", "/fhir", bundle)
     };

@@ -9,6 +9,8 @@ use fireguard_fhir::format::Format;
 use fireguard_traffic::rate::{Class, EntryCharge, Standing};
 
 use crate::exchange::RequestId;
+use tokio::sync::OwnedSemaphorePermit;
+
 use crate::failure::Failure;
 use crate::meters::{self, Labels};
 use crate::traces::{Ended, Trace};
@@ -31,6 +33,8 @@ pub struct Facts {
     pub abort: OnceLock<String>,
     /// Who pays for the entries of a batch.
     pub batch: OnceLock<EntryCharge>,
+    /// Its place among the requests of its route.
+    pub place: OnceLock<OwnedSemaphorePermit>,
     failure: OnceLock<(&'static str, String)>,
     status: AtomicU16,
     upstream_status: AtomicU16,
@@ -65,6 +69,7 @@ impl Facts {
             resource_type: OnceLock::new(),
             abort: OnceLock::new(),
             batch: OnceLock::new(),
+            place: OnceLock::new(),
             failure: OnceLock::new(),
             status: AtomicU16::new(0),
             upstream_status: AtomicU16::new(0),

@@ -1,6 +1,7 @@
 //! What all cores share, built from one configuration.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use fireguard_access::surface::Surface;
@@ -10,6 +11,7 @@ use fireguard_plugin_host::Plugin;
 use fireguard_traffic::cors::Cors;
 use fireguard_traffic::rate::{Quotas, RateLimits, Table};
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 
 use crate::config::units::Secret;
 use crate::config::{self, Config, defaults};
@@ -57,6 +59,10 @@ pub struct Route {
     pub hapi: config::hapi::Hapi,
     /// What it lets through.
     pub surface: Surface,
+    /// The largest request body, in bytes.
+    pub request_body: u64,
+    /// Places of requests that run, if there are only so many; and how many.
+    pub at_once: Option<(Arc<Semaphore>, NonZeroU32)>,
     /// How often one client may ask.
     pub rate: Option<Arc<RateLimits>>,
     /// The same as it is written.
@@ -141,7 +147,14 @@ impl Shared {
                 None => route.rate.as_ref().map(|quotas| Arc::new(RateLimits::new(&clients, quotas))),
             }
         };
+        let places = |route: &config::Route| {
+            let most = route.requests_at_once?;
+            let known = before.iter().find(|known| *known.name == *route.name);
+            let known = known.and_then(|known| known.at_once.clone()).filter(|(_, before)| *before == most);
+            Some(known.unwrap_or_else(|| (Arc::new(Semaphore::new(most.get() as usize)), most)))
+        };
         let routes = config.routes.into_iter().map(|route| {
+            let at_once = places(&route);
             let (server, rate, group) = (server(&route), limits(&route), group(&route));
             let plugins = route.plugins.iter().filter_map(|index| plugins.get(*index).cloned()).collect();
             let pages: Arc<dyn SealPages> = Arc::new(ring.bind(&route.name, route.upstream.as_str()));
@@ -159,6 +172,8 @@ impl Shared {
                 metadata: Metadata::default(),
                 hapi: route.hapi,
                 surface: route.surface,
+                request_body: route.request_body,
+                at_once,
                 rate,
                 quotas: route.rate,
                 compression: route.compression,

@@ -12,6 +12,8 @@ pub const CLIENT_HEAD: Duration = Duration::from_secs(10);
 pub const CLIENT_IDLE: Duration = Duration::from_secs(75);
 /// How long a client may leave its answer unread.
 pub const CLIENT_UNREAD: Duration = Duration::from_secs(60);
+/// Connections of clients at once.
+pub const CONNECTIONS: u32 = 20_000;
 /// Requests at once on one HTTP/2 connection.
 pub const H2_STREAMS: u32 = 200;
 /// All request headers together.

@@ -166,6 +166,11 @@ pub struct Route {
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub plugins: Vec<Spanned<String>>,
+    /// The largest request body, where it is less than `limits.request_body`.
+    #[schemars(with = "Option<Size>")]
+    pub request_body: Option<Spanned<Size>>,
+    /// Requests at once, of all clients together; no limit unless given. More are answered 503.
+    pub requests_at_once: Option<NonZeroU32>,
     /// How often one client may ask.
     #[schemars(with = "Option<Rate>")]
     pub rate: Option<Spanned<Rate>>,
@@ -283,6 +288,10 @@ pub struct Limits {
     pub client_idle: Time,
     /// How long a client may leave its answer unread.
     pub client_unread: Time,
+    /// Connections of clients at once. More are answered 503 and closed.
+    pub connections: NonZeroU32,
+    /// Those of one client; as many as there may be at all unless given. Trusted peers are no clients.
+    pub connections_per_client: Option<NonZeroU32>,
     /// Requests at once on one HTTP/2 connection.
     pub h2_streams: u32,
     /// All request headers together.
@@ -291,7 +300,7 @@ pub struct Limits {
     pub request_url: Size,
     /// The parameters of one request, repeated ones each for itself; never over 500.
     pub request_parameters: NonZeroU32,
-    /// The largest request body.
+    /// The largest request body; a route may take less.
     pub request_body: Size,
     /// From the head of a request to the end of its body.
     pub request_body_total: Time,
@@ -325,6 +334,8 @@ impl Default for Limits {
             client_head: Time(defaults::CLIENT_HEAD),
             client_idle: Time(defaults::CLIENT_IDLE),
             client_unread: Time(defaults::CLIENT_UNREAD),
+            connections: NonZeroU32::new(defaults::CONNECTIONS).unwrap_or(NonZeroU32::MIN),
+            connections_per_client: None,
             h2_streams: defaults::H2_STREAMS,
             request_head: Size(defaults::REQUEST_HEAD_BYTES),
             request_url: Size(defaults::REQUEST_URL_BYTES),

@@ -12,6 +12,7 @@ pub mod units;
 mod upstream;
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -103,6 +104,10 @@ pub struct Route {
     pub surface: Surface,
     /// The plugins that see its resources, by index into [`Config::plugins`].
     pub plugins: Vec<usize>,
+    /// The largest request body, in bytes.
+    pub request_body: u64,
+    /// Requests at once.
+    pub requests_at_once: Option<NonZeroU32>,
     /// How often one client may ask.
     pub rate: Option<Quotas>,
     /// Compress answers for clients that take them so.

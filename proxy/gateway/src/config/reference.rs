@@ -87,6 +87,7 @@ fn table() -> BTreeSet<(&'static str, String)> {
         ("limits.client_head", time(defaults::CLIENT_HEAD)),
         ("limits.client_idle", time(defaults::CLIENT_IDLE)),
         ("limits.client_unread", time(defaults::CLIENT_UNREAD)),
+        ("limits.connections", format!("`{}`", defaults::CONNECTIONS)),
         ("limits.h2_streams", format!("`{}`", defaults::H2_STREAMS)),
         ("limits.request_head", size(defaults::REQUEST_HEAD_BYTES)),
         ("limits.request_url", size(defaults::REQUEST_URL_BYTES)),

@@ -24,7 +24,7 @@ pub(super) fn resolve(file: file::File, folder: &Path) -> Result<Config, Vec<Pro
     let routes = file
         .routes
         .iter()
-        .filter_map(|(name, route)| resolver.route(name, route, &file.upstreams, &plugin_names))
+        .filter_map(|(name, route)| resolver.route(name, route, &file, &plugin_names))
         .collect::<Vec<_>>();
     resolver.no_overlap(&file.routes);
     let plugins = file.plugins.iter().filter_map(|(name, plugin)| resolver.plugin(name, plugin)).collect();
@@ -142,9 +142,10 @@ impl Resolver<'_> {
         &mut self,
         name: &str,
         route: &file::Route,
-        upstreams: &BTreeMap<String, file::Upstream>,
+        file: &file::File,
         plugin_names: &[&str],
     ) -> Option<Route> {
+        let upstreams = &file.upstreams;
         let known = upstreams.get(route.upstream.get_ref());
         let replicas = match known {
             Some(upstream) => self.replicas(upstream),
@@ -193,6 +194,12 @@ impl Resolver<'_> {
         let rate = route.rate.as_ref().and_then(|rate| {
             rate.get_ref().quotas(rate.span()).map_err(|problem| self.problems.push(problem)).ok()
         });
+        let most = file.limits.request_body;
+        if let Some(own) = route.request_body.as_ref().filter(|own| own.get_ref().0 > most.0) {
+            let message = "a route takes no larger bodies than limits.request_body";
+            let help = "raise request_body in [limits], and set it on the routes that are to take less";
+            self.problems.push(Problem::at(own.span(), message).help(help));
+        }
         let cors = route
             .cors
             .as_ref()
@@ -210,6 +217,8 @@ impl Resolver<'_> {
             hapi: route.hapi,
             surface: surface.ok()?,
             plugins,
+            request_body: route.request_body.as_ref().map_or(most, |own| *own.get_ref()).0,
+            requests_at_once: route.requests_at_once,
             rate,
             cors,
             compression: route.compression,

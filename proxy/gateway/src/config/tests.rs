@@ -55,6 +55,12 @@ fn messages_point_into_the_file_and_suggest_the_near_miss() {
         ),
         ("path = ", "pth = ", &["unknown field `pth`", "did you mean \"path\"", ":6:"]),
         ("[upstreams.hapi]", "[upsteams.hapi]", &["unknown field `upsteams`", "did you mean \"upstreams\""]),
+        (
+            "path = \"/fhir\"",
+            "path = \"/fhir\"\nrequest_body = \"65MiB\"",
+            &["no larger bodies than limits.request_body", ":7:"],
+        ),
+        ("path = \"/fhir\"", "path = \"/fhir\"\nrequests_at_once = 0", &["requests_at_once"]),
         ("path = \"/fhir\"", "path = \"fhir\"", &["a path starts with /", ":6:"]),
         ("path = \"/fhir\"", "path = \"/a/../b\"", &["a path starts with /"]),
         (

@@ -1,16 +1,19 @@
 //! One client connection: PROXY header, TLS, HTTP.
 
+use std::convert::Infallible;
+use std::future::ready;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::Either;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep};
 
 use super::lent::Lent;
@@ -18,6 +21,7 @@ use super::live::Live;
 use super::patience::Patient;
 use super::refused::Step;
 use super::{Peer, proxy_protocol};
+use crate::pipeline;
 
 /// Serves one connection to its end. What goes wrong here is the client's.
 pub(super) async fn serve(
@@ -32,9 +36,17 @@ pub(super) async fn serve(
     if stream.set_nodelay(true).is_err() {
         return;
     }
+    let address = address.to_canonical();
+    let Some(place) = settings.admission.enter(settings.places) else {
+        return settings.refused.note(Step::Full, address, &"closed unheard");
+    };
+    let mut patience = settings.patience;
+    if place.over().is_some() {
+        patience.idle = patience.head;
+    }
     let lent = Arc::new(Lent::default());
-    let mut stream = Patient::new(stream, settings.patience, Arc::clone(&lent));
-    let mut peer = Peer { address: address.to_canonical(), tls: settings.tls.is_some() };
+    let mut stream = Patient::new(stream, patience, Arc::clone(&lent));
+    let mut peer = Peer { address, tls: settings.tls.is_some() };
     if settings.proxy_protocol && settings.trusted.contains(peer.address) {
         match proxy_protocol::read(&mut stream).await {
             Ok(Some(client)) => peer.address = client.to_canonical(),
@@ -42,8 +54,20 @@ pub(super) async fn serve(
             Err(error) => return settings.refused.note(Step::ProxyHeader, peer.address, &error),
         }
     }
+    // A balancer that does not say for whom it connects speaks for many.
+    let place = match settings.trusted.contains(peer.address) {
+        true => place,
+        false => match place.of(peer.address, settings.places) {
+            Some(place) => place,
+            None => return settings.refused.note(Step::Client, peer.address, &"closed unheard"),
+        },
+    };
+    if let Some(step) = place.over() {
+        settings.refused.note(step, peer.address, &"at the limit of connections");
+    }
+    let serving = Serving { live, core, over: place.over().is_some(), lent };
     match &settings.tls {
-        None => http(stream, peer, &settings.builder, (live, core), lent, stop).await,
+        None => http(stream, peer, &settings.builder, serving, stop).await,
         Some(acceptor) => match acceptor.accept(stream).await {
             Ok(stream) => {
                 // What was agreed on is spoken, and nothing else (RFC 9113 §3.2).
@@ -51,28 +75,46 @@ pub(super) async fn serve(
                     Some(b"h2") => settings.builder.clone().http2_only(),
                     _ => settings.builder.clone().http1_only(),
                 };
-                http(stream, peer, &builder, (live, core), lent, stop).await;
+                http(stream, peer, &builder, serving, stop).await;
             }
             Err(error) => settings.refused.note(Step::Tls, peer.address, &error),
         },
     }
 }
 
+/// What answers a connection's requests.
+struct Serving {
+    live: Arc<Live>,
+    core: usize,
+    /// It is one connection too many.
+    over: bool,
+    lent: Arc<Lent>,
+}
+
 async fn http<S>(
     stream: S,
     peer: Peer,
     builder: &Builder<TokioExecutor>,
-    (live, core): (Arc<Live>, usize),
-    lent: Arc<Lent>,
+    Serving { live, core, over, lent }: Serving,
     mut stop: watch::Receiver<bool>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let lends = Arc::clone(&lent);
+    let refused = Arc::new(Notify::new());
+    let told = Arc::clone(&refused);
     let service = service_fn(move |request| {
         let running = lends.begin(&request);
-        let answer = live.pipeline(core).answer(peer, request);
-        async move { answer.await.map(|answer| running.answer(answer)) }
+        let answer = match over {
+            true => Either::Left(ready(Ok(pipeline::too_many_connections(&request)))),
+            false => Either::Right(live.pipeline(core).answer(peer, request)),
+        };
+        let told = over.then(|| Arc::clone(&told));
+        async move {
+            let answer: Result<_, Infallible> = answer.await;
+            told.inspect(|told| told.notify_one());
+            answer.map(|answer| running.answer(answer))
+        }
     });
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let mut ending = false;
@@ -82,6 +124,7 @@ async fn http<S>(
             ended = connection.as_mut() => break ended,
             () = stopping(&mut stop, &lent), if !ending => {}
             () = lent.rests(), if !ending => {}
+            () = refused.notified(), if over && !ending => {}
         }
         ending = true;
         connection.as_mut().graceful_shutdown();

@@ -4,6 +4,7 @@
 //! has come. What runs keeps what it began with; the rest of the old state goes when the last of it has ended.
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio_rustls::TlsAcceptor;
 
+use super::admission::{self, Admission};
 use super::patience;
 use super::refused::Refused;
 use super::tls::{self, TlsError};
@@ -50,6 +52,8 @@ pub(super) struct Settings {
     pub(super) drain: Duration,
     pub(super) builder: Builder<TokioExecutor>,
     pub(super) refused: Arc<Refused>,
+    pub(super) admission: Arc<Admission>,
+    pub(super) places: admission::Limits,
 }
 
 impl Live {
@@ -58,7 +62,7 @@ impl Live {
     /// # Errors
     /// The certificate or its key is not usable.
     pub fn new(shared: Arc<Shared>) -> Result<Self, TlsError> {
-        let settings = Settings::new(&shared, Arc::default())?;
+        let settings = Settings::new(&shared, None)?;
         let cores = (0..shared.server.workers.max(1)).map(|_| Core::new(&shared, None)).collect();
         Ok(Self(ArcSwap::from_pointee(Generation { shared, settings: Arc::new(settings), cores })))
     }
@@ -70,7 +74,7 @@ impl Live {
     /// The certificate or its key is not usable, and nothing has changed.
     pub fn replace(&self, shared: Arc<Shared>) -> Result<(), TlsError> {
         let before = self.0.load_full();
-        let settings = Arc::new(Settings::new(&shared, Arc::clone(&before.settings.refused))?);
+        let settings = Arc::new(Settings::new(&shared, Some(&before.settings))?);
         let core = |core: &Core| Core::new(&shared, Some(&core.connections));
         let cores = before.cores.iter().map(core).collect();
         self.0.store(Arc::new(Generation { shared, settings, cores }));
@@ -120,7 +124,8 @@ impl Core {
 }
 
 impl Settings {
-    fn new(shared: &Shared, refused: Arc<Refused>) -> Result<Self, TlsError> {
+    /// What counts connections is kept.
+    fn new(shared: &Shared, before: Option<&Self>) -> Result<Self, TlsError> {
         Ok(Self {
             tls: shared.server.tls.as_ref().map(tls::acceptor).transpose()?,
             proxy_protocol: shared.server.proxy_protocol,
@@ -132,7 +137,13 @@ impl Settings {
             },
             drain: shared.limits.drain.0,
             builder: builder(shared),
-            refused,
+            refused: before.map(|before| Arc::clone(&before.refused)).unwrap_or_default(),
+            admission: before.map(|before| Arc::clone(&before.admission)).unwrap_or_default(),
+            places: admission::Limits {
+                connections: shared.limits.connections.get(),
+                per_client: shared.limits.connections_per_client.map(NonZeroU32::get),
+                ipv6_prefix: shared.limits.rate_ipv6_prefix.0,
+            },
         })
     }
 }

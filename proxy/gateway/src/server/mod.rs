@@ -1,5 +1,6 @@
 //! Serving: one single-threaded runtime on each core, each with a socket of its own on the same address.
 
+mod admission;
 mod connection;
 mod lent;
 mod live;

@@ -18,6 +18,10 @@ pub(super) enum Step {
     ProxyHeader,
     /// In the TLS handshake.
     Tls,
+    /// At the limit of connections.
+    Full,
+    /// At the limit of connections of one client.
+    Client,
 }
 
 /// Writes them down; one for all cores.
@@ -37,6 +41,8 @@ impl Refused {
         let step = match step {
             Step::ProxyHeader => "proxy-header",
             Step::Tls => "tls",
+            Step::Full => "full",
+            Step::Client => "client",
         };
         counter!("fireguard_connections_refused_total", "step" => step).increment(1);
         if let Some(withheld) = self.line(Instant::now()) {

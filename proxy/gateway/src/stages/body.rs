@@ -40,7 +40,6 @@ use crate::state::Shared;
 /// The stage. Answers 400 for a body that is not JSON, 408 for one that takes too long, 413 for one over the limit,
 /// 415 for an encoded one.
 pub struct MakeBody {
-    limit: u64,
     /// How long a body may take to arrive.
     total: Duration,
     /// How long a form may.
@@ -54,7 +53,7 @@ impl MakeBody {
         let limits = &shared.limits;
         let total = limits.request_body_total.0;
         let form = total.min(limits.body_idle.0);
-        Self { limit: limits.request_body.0, total, form, rules: Rules::new(shared) }
+        Self { total, form, rules: Rules::new(shared) }
     }
 }
 
@@ -67,7 +66,8 @@ impl Stage<Asked> for MakeBody {
         let relative = &face.to_server;
         relative.request(&mut request);
         // What becomes of a batch later is told elsewhere, and nothing is put into XML.
-        let refused = RefusedEntries::new(!request.prefer.respond_async && request.format.syntax() == Syntax::Json);
+        let refused =
+            RefusedEntries::new(!request.prefer.respond_async && request.format.syntax() == Syntax::Json);
         let outgoing = match &request.body {
             BodyKind::None => {
                 if !body.is_end_stream() {
@@ -78,7 +78,8 @@ impl Stage<Asked> for MakeBody {
             kind => {
                 refuse_encoded(&headers)?;
                 if matches!(kind, BodyKind::Form) {
-                    let form = Limited::new(body, defaults::FORM_BODY as usize).collect();
+                    let form =
+                        Limited::new(body, defaults::FORM_BODY.min(route.request_body) as usize).collect();
                     let form = timeout(self.form, form).await.map_err(|_| too_slow())?;
                     request = request.with_form(&form.map_err(not_read)?.to_bytes(), route.xml)?;
                     facts.answer_in(request.format);
@@ -86,14 +87,15 @@ impl Stage<Asked> for MakeBody {
                     self.rules.judge(&route, &request)?;
                     relative.request(&mut request);
                     Outgoing::Whole(request.form().unwrap_or_default().into())
-                } else if body.size_hint().lower() > self.limit {
+                } else if body.size_hint().lower() > route.request_body {
                     return Err(too_long());
                 } else {
                     watch.streams();
                     let watch = watch.clone();
                     let inspect = Inspect::new(&request, &route, &face.base, self.rules, &facts, &refused);
                     let deadline = Box::pin(sleep(self.total));
-                    let checked = Checked { body, inspect, left: self.limit, deadline, watch, done: false };
+                    let checked =
+                        Checked { body, inspect, left: route.request_body, deadline, watch, done: false };
                     Outgoing::Stream(checked.boxed_unsync())
                 }
             }

@@ -1,13 +1,14 @@
-//! Limits how often one client may ask on one route, by what it asks for.
+//! Limits how many requests a route has at once, and how often one client may ask there, by what it asks for.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use fireguard_fhir::outcome::IssueCode;
 use fireguard_traffic::rate::{Class, EntryCharge, Key, RATE_LIMIT, RATE_LIMIT_POLICY, RateLimit, Standing};
 use http::StatusCode;
 
 use crate::exchange::Asked;
-use crate::failure::Failure;
+use crate::failure::{Failure, Source};
 use crate::stage::{Answer, Next, Stage, headers_of};
 use crate::state::{Route, Shared};
 
@@ -15,6 +16,9 @@ use crate::state::{Route, Shared};
 pub struct Rate {
     ipv6_prefix: u8,
 }
+
+/// When to come back to a route that is full.
+const COME_BACK: Duration = Duration::from_secs(1);
 
 impl Rate {
     /// As the configuration tells clients apart.
@@ -27,6 +31,13 @@ impl Stage<Asked> for Rate {
     type Out = Asked;
 
     async fn handle<N: Next<Asked>>(self: Arc<Self>, exchange: Asked, mut next: N) -> Answer {
+        if let Some((places, _)) = &exchange.route.at_once {
+            let Ok(place) = Arc::clone(places).try_acquire_owned() else {
+                return Err(too_many(&exchange.route));
+            };
+            // It is free again when the exchange is over, a write's also if its client has left.
+            let _ = exchange.facts.place.set(place);
+        }
         let class = Class::of(&exchange.request.interaction);
         let Some(limits) = exchange.route.rate.clone() else { return next.call(exchange).await };
         let client = Key::address(exchange.client, self.ipv6_prefix);
@@ -48,6 +59,14 @@ impl Stage<Asked> for Rate {
         }
         answer
     }
+}
+
+fn too_many(route: &Route) -> Failure {
+    metrics::counter!("fireguard_route_full_total", "route" => route.name.clone()).increment(1);
+    let message = "this route has as many requests as it takes at once";
+    Failure::new(Source::Proxy, StatusCode::SERVICE_UNAVAILABLE, IssueCode::Throttled, message)
+        .detail("requests_at_once")
+        .retry_after(COME_BACK)
 }
 
 /// Counts a request or an entry that came too early.
