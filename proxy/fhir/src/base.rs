@@ -84,6 +84,10 @@ impl Base {
     /// is not below this base. http and https count as one where both name their default port or the same
     /// port: a server behind a TLS balancer often thinks it speaks plain HTTP.
     pub fn strip<'a>(&self, url: &'a str) -> Option<&'a str> {
+        // Mostly it is written alike.
+        if let Some(rest) = url.strip_prefix(self.as_str()).filter(|rest| is_boundary(rest)) {
+            return Some(rest);
+        }
         let parts = Parts::of(url).ok()?;
         let defaults = |scheme: Scheme, port| port == scheme.default_port();
         let (scheme, port) = (self.scheme(), self.port());
@@ -92,7 +96,7 @@ impl Base {
             return None;
         }
         let rest = parts.rest.strip_prefix(self.path())?;
-        (rest.is_empty() || rest.starts_with(['/', '?', '#'])).then_some(rest)
+        is_boundary(rest).then_some(rest)
     }
 
     /// The scheme.
@@ -156,6 +160,11 @@ impl Scheme {
             Self::Https => 443,
         }
     }
+}
+
+/// Whether a path segment, or an authority, ends here.
+fn is_boundary(rest: &str) -> bool {
+    rest.is_empty() || rest.starts_with(['/', '?', '#'])
 }
 
 /// An absolute URL cut into its parts; `rest` is path, query and fragment.

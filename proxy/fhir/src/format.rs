@@ -3,6 +3,8 @@
 //! JSON passes, and XML where the route speaks it: plugins read JSON. HAPI answers a wish it does not know with
 //! another syntax under any name it likes (`application/fhir+ndjson` gives XML).
 
+use std::borrow::Cow;
+
 use crate::document::Syntax;
 
 /// The media type to answer in.
@@ -155,7 +157,7 @@ const ANYTHING: &str = "*/*";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MediaType<'a> {
     /// Type and subtype in lower case.
-    pub(crate) essence: String,
+    pub(crate) essence: Cow<'a, str>,
     charset: Option<&'a str>,
     version: Option<&'a str>,
     /// In thousandths.
@@ -166,9 +168,12 @@ impl<'a> MediaType<'a> {
     /// `None` when it is not well-formed.
     pub(crate) fn parse(text: &'a str) -> Option<Self> {
         let mut parts = text.split(';').map(|part| part.trim_matches([' ', '\t']));
-        let essence = parts.next()?.to_ascii_lowercase();
+        let essence = match parts.next()? {
+            usual @ (FHIR_JSON | FHIR_XML | ANYTHING) => Cow::Borrowed(usual),
+            other => Cow::Owned(other.to_ascii_lowercase()),
+        };
         let (main, sub) = essence.split_once('/')?;
-        if !is_token(main) || !is_token(sub) {
+        if matches!(essence, Cow::Owned(_)) && !(is_token(main) && is_token(sub)) {
             return None;
         }
         let mut media = Self { essence, charset: None, version: None, quality: 1000 };
@@ -190,7 +195,7 @@ impl<'a> MediaType<'a> {
 
     /// Which JSON of R4 it is, or which XML if that is spoken.
     pub(crate) fn format(&self, xml: bool) -> Result<Format, FormatError> {
-        let format = match self.essence.as_str() {
+        let format = match &*self.essence {
             FHIR_JSON => Format::FhirJson,
             "application/json" | "text/json" => Format::Json,
             FHIR_XML if xml => Format::FhirXml,
@@ -216,7 +221,7 @@ impl<'a> MediaType<'a> {
     }
 
     fn is_wild(&self) -> bool {
-        matches!(self.essence.as_str(), ANYTHING | "application/*")
+        matches!(&*self.essence, ANYTHING | "application/*")
     }
 }
 

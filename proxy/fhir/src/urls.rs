@@ -55,8 +55,10 @@ impl Rewrite {
         if !url.starts_with(['h', 'H', 'w', 'W']) && !url.contains('?') {
             return None;
         }
-        let theirs = self.strip(url);
-        let rest = theirs.or_else(|| self.to.strip(url));
+        if !url.contains('?') {
+            return self.moved(url);
+        }
+        let rest = self.strip(url).or_else(|| self.to.strip(url));
         if let Some(page) = rest.and_then(|rest| self.page(rest)) {
             return Some(page);
         }
@@ -68,7 +70,7 @@ impl Rewrite {
     /// The same without a look at what follows the base.
     pub(crate) fn moved(&self, url: &str) -> Option<String> {
         if let Some(rest) = self.strip(url) {
-            return Some(format!("{}{rest}", self.to));
+            return Some([self.to.as_str(), rest].concat());
         }
         // The address of a web socket: the same origin by another scheme.
         let socket = url.get(..2).filter(|start| start.eq_ignore_ascii_case("ws")).and(url.get(2..))?;

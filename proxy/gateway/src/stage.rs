@@ -22,18 +22,24 @@ pub fn headers_of(answer: &mut Answer) -> &mut HeaderMap {
     }
 }
 
+/// An answer on its way.
+pub type Going = Pin<Box<dyn Future<Output = Answer> + Send>>;
+
 /// What a stage hands on to: any tower service of that input.
 pub trait Next<In>: Clone + Send + Sync + 'static {
     /// Calls it.
-    fn call(&mut self, input: In) -> impl Future<Output = Answer> + Send;
+    fn call(&mut self, input: In) -> Going;
 }
 
 impl<In, S> Next<In> for S
 where
-    S: Service<In, Response = Response<Body>, Error = Failure> + Clone + Send + Sync + 'static,
-    S::Future: Send,
+    S: Service<In, Response = Response<Body>, Error = Failure, Future = Going>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
 {
-    fn call(&mut self, input: In) -> impl Future<Output = Answer> + Send {
+    fn call(&mut self, input: In) -> Going {
         Service::call(self, input)
     }
 }
@@ -42,6 +48,14 @@ where
 pub trait Stage<In>: Send + Sync + 'static {
     /// What it hands on; the same as it gets, or something it made of it.
     type Out;
+
+    /// Hands on at once what is none of this stage's business; most of them have business with few exchanges.
+    ///
+    /// # Errors
+    /// It is, and comes back.
+    fn pass(&self, input: In) -> Result<Self::Out, In> {
+        Err(input)
+    }
 
     /// Answers, with or without the help of what comes next.
     fn handle<N: Next<Self::Out>>(self: Arc<Self>, input: In, next: N)
@@ -81,7 +95,7 @@ where
 {
     type Response = Response<Body>;
     type Error = Failure;
-    type Future = Pin<Box<dyn Future<Output = Answer> + Send>>;
+    type Future = Going;
 
     // No stage holds anything between requests: all are always ready, and each waits inside its call.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
@@ -90,6 +104,10 @@ where
 
     fn call(&mut self, input: In) -> Self::Future {
         let (stage, next) = &*self.0;
-        Box::pin(Arc::clone(stage).handle(input, next.clone()))
+        let mut next = next.clone();
+        match stage.pass(input) {
+            Ok(input) => next.call(input),
+            Err(input) => Box::pin(Arc::clone(stage).handle(input, next)),
+        }
     }
 }

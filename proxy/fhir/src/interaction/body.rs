@@ -75,7 +75,7 @@ impl BodyKind {
         };
         let header = content_type.ok_or_else(|| refused(&expected))?;
         let media = MediaType::parse(header).ok_or_else(|| refused(&expected))?;
-        let kind = match (&expected, media.essence.as_str()) {
+        let kind = match (&expected, &*media.essence) {
             (Expected::Form, FORM) => Self::Form,
             (Expected::Patch, JSON_PATCH) => Self::JsonPatch,
             // HAPI takes `application/json` as content here, not as a resource.

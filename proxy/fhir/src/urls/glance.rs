@@ -8,7 +8,7 @@
 use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
-use memchr::{memchr, memchr2_iter};
+use memchr::{memchr, memchr_iter, memchr2_iter};
 
 use super::Rewrite;
 use crate::json::scan::MAX_TEXT;
@@ -25,7 +25,6 @@ pub enum Glance {
     Unclear,
 }
 
-static AUTHORITY: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("://"));
 /// The texts of OperationOutcomes are not shown as they are.
 static OUTCOMES: LazyLock<[Finder<'static>; 2]> =
     LazyLock::new(|| ["OperationOutcome", "\"issue\""].map(|needle| Finder::new(needle)));
@@ -45,7 +44,10 @@ impl Rewrite {
         }
         let mut out = Vec::new();
         let mut copied = 0;
-        for at in AUTHORITY.find_iter(body) {
+        for slash in memchr_iter(b'/', body) {
+            let Some(at) = slash.checked_sub(1).filter(|at| body[*at..].starts_with(b"://")) else {
+                continue;
+            };
             match self.names(&body[at + "://".len()..]) {
                 Some(false) => continue,
                 Some(true) => {}
@@ -103,7 +105,8 @@ impl Rewrite {
     /// Whether what follows `://` begins with a host of the server's or of ours; none: it is encoded.
     fn names(&self, authority: &[u8]) -> Option<bool> {
         for host in self.from().iter().chain([self.to()]).map(|base| base.host().as_bytes()) {
-            let common = authority.iter().zip(host).take_while(|(a, b)| a.eq_ignore_ascii_case(b)).count();
+            let same = |(a, b): &(&u8, &u8)| a.eq_ignore_ascii_case(b);
+            let common = authority.iter().zip(host).take_while(same).count();
             match authority.get(common) {
                 Some(b'%') => return None,
                 Some(next) if common == host.len() => {

@@ -48,11 +48,16 @@ impl Batch {
 impl Stage<Ready> for Batch {
     type Out = Ready;
 
+    fn pass(&self, exchange: Ready) -> Result<Ready, Ready> {
+        if matches!(exchange.request.interaction, Interaction::Bundle { .. }) {
+            Err(exchange)
+        } else {
+            Ok(exchange)
+        }
+    }
+
     async fn handle<N: Next<Ready>>(self: Arc<Self>, ready: Ready, mut next: N) -> Answer {
-        let spare = match ready.request.interaction {
-            Interaction::Bundle { .. } => ready.again(),
-            _ => None,
-        };
+        let spare = ready.again();
         let deadline = Instant::now() + self.patience;
         let answer = next.call(ready).await?;
         let Some(ready) = spare.filter(|_| answer.status() == StatusCode::OK && is_json(answer.headers()))

@@ -27,10 +27,11 @@ pub struct Compress;
 impl Stage<Asked> for Compress {
     type Out = Asked;
 
+    fn pass(&self, exchange: Asked) -> Result<Asked, Asked> {
+        if exchange.route.compression { Err(exchange) } else { Ok(exchange) }
+    }
+
     async fn handle<N: Next<Asked>>(self: Arc<Self>, exchange: Asked, mut next: N) -> Answer {
-        if !exchange.route.compression {
-            return next.call(exchange).await;
-        }
         let mut wishes = HeaderMap::new();
         wishes.extend(exchange.headers.get_all(ACCEPT_ENCODING).iter().map(|v| (ACCEPT_ENCODING, v.clone())));
         let head_only = exchange.request.head_only;

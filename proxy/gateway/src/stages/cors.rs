@@ -25,6 +25,11 @@ impl Cors {
 impl Stage<Box<Entered>> for Cors {
     type Out = Box<Entered>;
 
+    fn pass(&self, exchange: Box<Entered>) -> Result<Box<Entered>, Box<Entered>> {
+        let route = self.shared.route(exchange.parts.uri.path());
+        if route.is_some_and(|(route, _)| route.cors.is_some()) { Err(exchange) } else { Ok(exchange) }
+    }
+
     async fn handle<N: Next<Box<Entered>>>(self: Arc<Self>, entered: Box<Entered>, mut next: N) -> Answer {
         let route = self.shared.route(entered.parts.uri.path());
         let Some((route, cors)) = route.and_then(|(route, _)| Some((route, route.cors.as_ref()?))) else {

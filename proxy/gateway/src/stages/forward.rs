@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use super::rescue::REQUEST_ID;
 use crate::exchange::{Ready, Upload, Watch};
 use crate::failure::{Failure, Source};
-use crate::stage::Answer;
+use crate::stage::{Answer, Going};
 use crate::state::{Route, Shared};
 
 /// The innermost service. Answers 502 when the server cannot be reached or breaks off, 504 when it is silent.
@@ -128,7 +128,7 @@ impl<U> Clone for Forward<U> {
 impl<U: Upstream> tower::Service<Ready> for Forward<U> {
     type Response = Response<Body>;
     type Error = Failure;
-    type Future = std::pin::Pin<Box<dyn Future<Output = Answer> + Send>>;
+    type Future = Going;
 
     fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Failure>> {
         std::task::Poll::Ready(Ok(()))
@@ -163,14 +163,19 @@ fn refuse_too_long(request: &Request<()>, limit: u64) -> Result<(), Failure> {
     Err(Failure::client(status, IssueCode::TooLong, message))
 }
 
+/// So many headers have room where one has that does not grow.
+const USUAL: usize = 24;
+
 /// What the server is told: nothing that the client could have smuggled.
 fn headers(ready: &Ready) -> HeaderMap {
-    let mut headers = hygiene::request_headers(&ready.headers);
-    ready.facts.trace.pass_on(&mut headers);
     // Room for all, at once.
-    headers.reserve(12);
+    let mut headers = HeaderMap::with_capacity(USUAL);
+    hygiene::request_headers(&ready.headers, &mut headers);
+    ready.facts.trace.pass_on(&mut headers);
     let request = &ready.request;
-    headers.extend(ready.face.forwarded.iter().cloned());
+    for (name, value) in &ready.face.forwarded {
+        headers.insert(name, value.clone());
+    }
     headers.insert(REQUEST_ID, ready.id.header());
     headers.insert(header::ACCEPT, HeaderValue::from_static(request.accept()));
     let mut set = |name: HeaderName, value: &str| {

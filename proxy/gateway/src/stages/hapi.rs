@@ -45,6 +45,13 @@ impl Hapi {
 impl Stage<Ready> for Hapi {
     type Out = Ready;
 
+    fn pass(&self, exchange: Ready) -> Result<Ready, Ready> {
+        let request = &exchange.request;
+        let bundle = matches!(request.interaction, Interaction::Bundle { .. });
+        let reads = request.interaction.is_safe() && !bundle && request.preconditions.if_match.is_none();
+        if reads { Ok(exchange) } else { Err(exchange) }
+    }
+
     async fn handle<N: Next<Ready>>(self: Arc<Self>, ready: Ready, mut next: N) -> Answer {
         let (hapi, syntax) = (ready.route.hapi, ready.request.format.syntax());
         let bundle = matches!(ready.request.interaction, Interaction::Bundle { .. });

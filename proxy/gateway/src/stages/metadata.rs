@@ -24,6 +24,14 @@ pub struct Metadata;
 impl Stage<Ready> for Metadata {
     type Out = Ready;
 
+    fn pass(&self, exchange: Ready) -> Result<Ready, Ready> {
+        if matches!(exchange.request.interaction, Interaction::Capabilities) {
+            Err(exchange)
+        } else {
+            Ok(exchange)
+        }
+    }
+
     async fn handle<N: Next<Ready>>(self: Arc<Self>, ready: Ready, mut next: N) -> Answer {
         let request = &ready.request;
         let plain = matches!(request.interaction, Interaction::Capabilities)

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use fireguard_fhir::outcome::IssueCode;
-use fireguard_traffic::body::{Body, BodyError};
+use fireguard_traffic::body::{Body, BodyError, Outgoing};
 use fireguard_traffic::replay::Keep;
 use http::StatusCode;
 use http_body::{Frame, SizeHint};
@@ -35,6 +35,11 @@ impl OwnWrites {
 
 impl Stage<Ready> for OwnWrites {
     type Out = Ready;
+
+    fn pass(&self, exchange: Ready) -> Result<Ready, Ready> {
+        let here = matches!(exchange.body.body, Outgoing::Whole(_));
+        if here && exchange.request.interaction.is_safe() { Ok(exchange) } else { Err(exchange) }
+    }
 
     async fn handle<N: Next<Ready>>(self: Arc<Self>, mut ready: Ready, mut next: N) -> Answer {
         ready.body = ready.body.kept(self.keep);

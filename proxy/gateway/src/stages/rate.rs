@@ -30,6 +30,11 @@ impl Rate {
 impl Stage<Asked> for Rate {
     type Out = Asked;
 
+    fn pass(&self, exchange: Asked) -> Result<Asked, Asked> {
+        let limited = exchange.route.at_once.is_some() || exchange.route.rate.is_some();
+        if limited { Err(exchange) } else { Ok(exchange) }
+    }
+
     async fn handle<N: Next<Asked>>(self: Arc<Self>, exchange: Asked, mut next: N) -> Answer {
         if let Some((places, _)) = &exchange.route.at_once {
             let Ok(place) = Arc::clone(places).try_acquire_owned() else {

@@ -20,7 +20,8 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// What is needed to answer whatever happens.
 pub struct Rescue {
     id: RequestId,
-    format: Format,
+    /// What errors are accepted in.
+    accept: Option<HeaderValue>,
     version: Version,
 }
 
@@ -29,8 +30,8 @@ impl Rescue {
     pub fn of<B>(request: &Request<B>) -> Self {
         let given = request.headers().get(REQUEST_ID).and_then(RequestId::given);
         let id = given.unwrap_or_else(RequestId::random);
-        let accept = request.headers().get(http::header::ACCEPT).and_then(|value| value.to_str().ok());
-        Self { id, format: Format::for_errors(accept, false), version: request.version() }
+        let accept = request.headers().get(http::header::ACCEPT).cloned();
+        Self { id, accept, version: request.version() }
     }
 
     /// The exchange's id.
@@ -39,9 +40,8 @@ impl Rescue {
     }
 
     /// The answer, or the outcome that takes its place.
-    pub fn answer(mut self, answer: Answer, facts: &Facts) -> Response<Body> {
-        self.format = facts.format().unwrap_or(self.format);
-        let mut response = answer.unwrap_or_else(|failure| self.render(&failure));
+    pub fn answer(self, answer: Answer, facts: &Facts) -> Response<Body> {
+        let mut response = answer.unwrap_or_else(|failure| self.render(&failure, facts.format()));
         let headers = response.headers_mut();
         headers.insert(REQUEST_ID, self.id.header());
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -50,14 +50,17 @@ impl Rescue {
         response
     }
 
-    fn render(&self, failure: &Failure) -> Response<Body> {
+    /// `format`: what the interaction is answered in, where it is known.
+    fn render(&self, failure: &Failure, format: Option<Format>) -> Response<Body> {
+        let accept = || self.accept.as_ref().and_then(|accept| accept.to_str().ok());
+        let format = format.unwrap_or_else(|| Format::for_errors(accept(), false));
         let outcome =
             OperationOutcome::error(failure.code, failure.message.as_ref()).with_request_id(self.id.as_str());
-        let mut response = Response::new(full(outcome.to(self.format)));
+        let mut response = Response::new(full(outcome.to(format)));
         *response.status_mut() = failure.status;
         let headers = response.headers_mut();
         headers.extend(failure.headers().map(|(name, value)| (name.clone(), value.clone())));
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.format.content_type()));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
         if let Some(wait) = failure.retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(delay_seconds(wait)));
         }

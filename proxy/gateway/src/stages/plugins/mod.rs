@@ -37,9 +37,13 @@ impl Plugins {
 impl Stage<Ready> for Plugins {
     type Out = Ready;
 
+    fn pass(&self, exchange: Ready) -> Result<Ready, Ready> {
+        if exchange.route.rebuilds() { Err(exchange) } else { Ok(exchange) }
+    }
+
     async fn handle<N: Next<Ready>>(self: Arc<Self>, mut ready: Ready, mut next: N) -> Answer {
         // A CapabilityStatement describes the server, not a patient.
-        if !ready.route.rebuilds() || matches!(ready.request.interaction, Interaction::Capabilities) {
+        if matches!(ready.request.interaction, Interaction::Capabilities) {
             return next.call(ready).await;
         }
         // What is changed on the way has no validator the server could compare, and no raw form.
