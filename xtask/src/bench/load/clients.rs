@@ -79,6 +79,16 @@ impl Clients {
         Self { shared, tasks }
     }
 
+    /// Waits for a right answer: who listens may still have to begin to serve.
+    ///
+    /// # Errors
+    /// There is none, or a wrong one.
+    pub(in crate::bench) async fn first(load: &Load) -> Result<(), Error> {
+        let one = Load { clients: 1, ..load.clone() };
+        let answer = tokio::time::timeout(LAST_ANSWER, Self::once(&one)).await;
+        answer.map_err(|_| Error::Usage("a proxy does not answer the benchmark".to_owned()))?.map(drop)
+    }
+
     /// Lets each client ask once, and keeps their connections.
     ///
     /// # Errors
@@ -90,7 +100,7 @@ impl Clients {
             asking.spawn(async move {
                 let mut stream = load.target.connect().await.map_err(Error::io("connecting"))?;
                 let answer = load.ask(&mut stream, 0, &mut Vec::new()).await.map_err(Error::io("asking"))?;
-                if answer.status != 200 || !answer.right || answer.closes {
+                if !(200..300).contains(&answer.status) || !answer.right {
                     return Err(Error::Usage(format!(
                         "an answer ({}) is not what it should be",
                         answer.status

@@ -64,6 +64,9 @@ impl Group {
         let ours = bench.fireguard.start(&front, Extras::default())?;
         let here: Vec<Peer> = self.peers.iter().copied().filter(|peer| bench.peers.contains(peer)).collect();
         let peers = here.iter().map(|peer| peer.start(&front)).collect::<Result<Vec<_>, _>>()?;
+        for proxy in std::iter::once(&ours).chain(&peers) {
+            Clients::first(&self.load(proxy, large, clients)).await?;
+        }
         let (mut mine, mut theirs) = (Vec::new(), vec![Vec::new(); peers.len()]);
         for _ in 0..bench.rounds(5) {
             mine.push(round(&ours, &self.load(&ours, large, clients)).await?);

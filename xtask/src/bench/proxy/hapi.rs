@@ -126,6 +126,7 @@ impl Sides<'_> {
         let target = if through { &self.proxy.target } else { self.direct };
         let requests = (self.kind.requests)(target.address).into();
         let load = Load { target: target.clone(), clients, requests, expected: None, rate: None };
+        Clients::first(&load).await?;
         let clients = Clients::start(&load);
         clients.during(SETTLE).await?;
         let (proxy, hapi) = (self.proxy.usage()?, self.backend.usage()?);

@@ -30,8 +30,11 @@ pub(super) async fn measure(bench: &Bench) -> Result<Vec<Row>, Error> {
     let plugin = Extras { plugin: true, ..Extras::default() };
     bench.progress.step("memory with a plugin");
     // The first start compiles.
-    bench.fireguard.start(&front, plugin)?.stop()?;
+    let first = bench.fireguard.start(&front, plugin)?;
+    Clients::first(&search(&first.target, 1, body.clone())).await?;
+    first.stop()?;
     let ours = bench.fireguard.start(&front, plugin)?;
+    Clients::first(&search(&ours.target, 1, body.clone())).await?;
     tokio::time::sleep(REST).await;
     let idle = Row::alone(
         "memory, idle, one plugin from the cache, MB",

@@ -25,6 +25,7 @@ pub(super) async fn measure(bench: &Bench) -> Result<Vec<Row>, Error> {
     let cost = async |target: &Target, time| {
         let requests = [get(target.address, "/fhir/metadata")].into();
         let load = Load { target: target.clone(), clients: 1, requests, expected: None, rate: None };
+        Clients::first(&load).await?;
         let clients = Clients::start(&load);
         clients.during(Duration::from_millis(500)).await?;
         let before = proxy.usage()?.total + backend.usage()?;

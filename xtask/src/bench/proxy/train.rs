@@ -42,6 +42,7 @@ async fn run(binary: &Path) -> Result<(), Error> {
             let plugin = get(proxy.target.address, "/research/Observation?code=x");
             let plugin = Load { requests: [plugin].into(), expected: None, ..pass.clone() };
             for load in [pass, plugin] {
+                Clients::first(&load).await?;
                 let clients = Clients::start(&load);
                 let round = clients.during(LOAD).await?;
                 clients.finish().await?;

@@ -37,6 +37,8 @@ pub(super) async fn measure(bench: &Bench) -> Result<Vec<Row>, Error> {
         };
         let (one, two) = (start(1)?, start(2)?);
         let load = |proxy: &Proxy, rate| Load { rate, ..search(&proxy.target, CLIENTS, body.clone()) };
+        Clients::first(&load(&two, None)).await?;
+        Clients::first(&load(&one, None)).await?;
         let clients = Clients::start(&load(&one, None));
         clients.during(WARM_UP).await?;
         let rate = clients.during(ROUND).await?.rate() * LOAD;
