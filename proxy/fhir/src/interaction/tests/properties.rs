@@ -17,6 +17,7 @@ fn again(request: &Request) -> Result<Request, Refusal> {
         |wanted: &str| conditions.iter().find(|(name, _)| *name == wanted).map(|(_, value)| value.as_str());
     let prefer = request.prefer.header();
     let head = Head {
+        xml: false,
         method: target.method,
         path,
         query,
