@@ -30,6 +30,7 @@ mod plugins;
 mod rate;
 mod reload;
 mod repeats;
+mod replicas;
 mod rig;
 mod silence;
 mod stalls;

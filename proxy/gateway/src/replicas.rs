@@ -112,6 +112,6 @@ fn endpoint(base: &Base) -> Option<Endpoint> {
     Some(Endpoint {
         host: base.host().trim_matches(['[', ']']).to_owned(),
         port: base.port(),
-        authority: HeaderValue::from_str(&base.authority()).ok()?,
+        authority: HeaderValue::from_str(base.authority()).ok()?,
     })
 }
