@@ -30,3 +30,4 @@ mod transport;
 mod traps;
 mod urls;
 mod writes;
+mod xml;

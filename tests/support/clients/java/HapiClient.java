@@ -1,5 +1,6 @@
 import ca.uhn.fhir.context.FhirContext;
 import ca.uhn.fhir.parser.IParser;
+import ca.uhn.fhir.rest.api.EncodingEnum;
 import ca.uhn.fhir.rest.api.MethodOutcome;
 import ca.uhn.fhir.rest.client.api.IGenericClient;
 import ca.uhn.fhir.rest.server.exceptions.BaseServerResponseException;
@@ -24,7 +25,7 @@ import java.nio.charset.StandardCharsets;
 /**
  * Does with HAPI's own client what its users do, and prints what came back as one JSON object.
  *
- * <p>Arguments: BASE MARK, where MARK names what is stored. Before its first request the client reads the
+ * <p>Arguments: BASE MARK [xml], where MARK names what is stored, and xml makes it speak XML. Before its first request the client reads the
  * CapabilityStatement; its {@code If-Match} is a strong tag; its {@code Accept} names XML before JSON.
  */
 final class HapiClient {
@@ -38,14 +39,17 @@ final class HapiClient {
     private final IGenericClient client;
     private final String mark;
 
-    private HapiClient(String base, String mark) {
+    private HapiClient(String base, String mark, boolean xml) {
         fhir.getRestfulClientFactory().setSocketTimeout(60_000);
         this.client = fhir.newRestfulGenericClient(base);
+        if (xml) {
+            client.setEncoding(EncodingEnum.XML);
+        }
         this.mark = mark;
     }
 
     public static void main(String[] arguments) throws JsonProcessingException {
-        HapiClient run = new HapiClient(arguments[0], arguments[1]);
+        HapiClient run = new HapiClient(arguments[0], arguments[1], arguments.length > 2);
         run.steps();
         new PrintStream(System.out, true, StandardCharsets.UTF_8).println(run.seen);
     }
