@@ -34,4 +34,5 @@ mod replicas;
 mod rig;
 mod silence;
 mod stalls;
+mod volume;
 mod words;

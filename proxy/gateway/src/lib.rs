@@ -12,6 +12,7 @@ pub mod face;
 pub mod facts;
 pub mod failure;
 mod fhir_server;
+pub mod files;
 pub mod logging;
 pub mod metadata;
 pub mod meters;

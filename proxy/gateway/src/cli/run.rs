@@ -15,13 +15,14 @@ use crate::server::{Live, NoSuccessor, Server, Sockets, Succession, Successor};
 use crate::state::Shared;
 use crate::traces::Traces;
 use crate::upstreams::{Unknown, WrongVersion, require_r4};
-use crate::{admin, logging, service};
+use crate::{admin, files, logging, service};
 
 /// Serves until a signal says to stop, then lets running requests end.
 pub(super) fn run(path: &Path) -> Result<(), Failed> {
     let text = Config::read(path)?;
     let config = Config::parse(&text, path)?;
     let level = logging::start(&config.log);
+    files::raise(config.limits.connections.get());
     let traces = Traces::start().map_err(|error| report(&error))?;
     let metrics = admin::metrics().map_err(|error| report(&error))?;
     let succession = Succession::new().map_err(|error| report(&error))?;
