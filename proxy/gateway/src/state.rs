@@ -69,6 +69,8 @@ pub struct Route {
     quotas: Option<Quotas>,
     /// Compress answers for clients that take them so.
     pub compression: bool,
+    /// The FHIR server is asked for compressed answers.
+    pub gzip: bool,
     /// XML is spoken as well as JSON.
     pub xml: bool,
     /// The origins whose pages may read its answers.
@@ -177,6 +179,7 @@ impl Shared {
                 rate,
                 quotas: route.rate,
                 compression: route.compression,
+                gzip: route.gzip,
                 xml: route.xml,
                 cors: route.cors.map(Cors::new),
                 plugins,

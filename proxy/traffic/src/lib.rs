@@ -6,6 +6,7 @@ pub mod body;
 pub mod breaker;
 pub mod concurrency;
 pub mod cors;
+pub mod decode;
 pub mod forwarded;
 pub mod hygiene;
 pub mod rate;

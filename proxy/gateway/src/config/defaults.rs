@@ -65,6 +65,8 @@ pub const PAGE_LIFETIME: Duration = Duration::from_secs(3600);
 
 /// The largest request body.
 pub const REQUEST_BODY: u64 = 64 << 20;
+/// How many times longer a body may become that is decoded, beyond its first MiB.
+pub const DECODE_RATIO: u64 = 500;
 /// From the head of a request to the end of its body.
 pub const REQUEST_BODY_TOTAL: Duration = Duration::from_secs(300);
 /// The largest body of a `_search` by POST.

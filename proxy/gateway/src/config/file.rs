@@ -134,6 +134,10 @@ pub struct Upstream {
     /// How many requests are at it at once.
     #[schemars(with = "Option<Concurrency>")]
     pub concurrency: Option<Spanned<Concurrency>>,
+    /// Ask it for answers with `Content-Encoding: gzip`, and decode them: where the way to it is slow. On one host or a
+    /// fast network it only costs processor time.
+    #[serde(default)]
+    pub gzip: bool,
     /// When it is left alone.
     #[serde(default)]
     pub breaker: Breaker,

@@ -112,6 +112,8 @@ pub struct Route {
     pub rate: Option<Quotas>,
     /// Compress answers for clients that take them so.
     pub compression: bool,
+    /// The FHIR server is asked for compressed answers.
+    pub gzip: bool,
     /// XML is spoken as well as JSON.
     pub xml: bool,
     /// The origins whose pages may read its answers, as browsers write them.

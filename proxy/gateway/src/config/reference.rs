@@ -71,6 +71,7 @@ fn table() -> BTreeSet<(&'static str, String)> {
         ("routes.*.search_parameters", "all".into()),
         ("routes.*.compression", "`false`".into()),
         ("routes.*.xml", "`false`".into()),
+        ("upstreams.*.gzip", "`false`".into()),
         ("routes.*.plugins", "`[]`".into()),
         ("routes.*.hapi.fresh_searches", "`true`".into()),
         ("routes.*.hapi.check_versions", "`true`".into()),

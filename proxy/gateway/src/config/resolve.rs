@@ -222,6 +222,7 @@ impl Resolver<'_> {
             rate,
             cors,
             compression: route.compression,
+            gzip: known?.gzip,
             xml: route.xml,
         })
     }

@@ -11,6 +11,7 @@ mod checked;
 mod conditions;
 mod entries;
 mod inspect;
+mod plain;
 mod refused;
 
 use std::sync::Arc;
@@ -21,7 +22,8 @@ use fireguard_fhir::document::Syntax;
 use fireguard_fhir::interaction::{BodyKind, Interaction};
 use fireguard_fhir::outcome::IssueCode;
 use fireguard_traffic::body::{BodyError, Outgoing};
-use http::{HeaderMap, StatusCode, header};
+use fireguard_traffic::decode::DecodeError;
+use http::StatusCode;
 use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
@@ -29,6 +31,7 @@ use tokio::time::{sleep, timeout};
 
 use self::checked::Checked;
 use self::inspect::Inspect;
+use self::plain::Plain;
 use self::refused::RefusedEntries;
 use super::gate::Rules;
 use crate::config::defaults;
@@ -38,7 +41,7 @@ use crate::stage::{Answer, Next, Stage};
 use crate::state::Shared;
 
 /// The stage. Answers 400 for a body that is not JSON, 408 for one that takes too long, 413 for one over the limit,
-/// 415 for an encoded one.
+/// 415 for one in a coding that is not known.
 pub struct MakeBody {
     /// How long a body may take to arrive.
     total: Duration,
@@ -76,18 +79,18 @@ impl Stage<Asked> for MakeBody {
                 Outgoing::Whole(Bytes::new())
             }
             kind => {
-                refuse_encoded(&headers)?;
+                let announced = body.size_hint().lower();
+                let body = Plain::of(&headers, body, route.request_body)?;
                 if matches!(kind, BodyKind::Form) {
-                    let form =
-                        Limited::new(body, defaults::FORM_BODY.min(route.request_body) as usize).collect();
-                    let form = timeout(self.form, form).await.map_err(|_| too_slow())?;
-                    request = request.with_form(&form.map_err(not_read)?.to_bytes(), route.xml)?;
+                    let form = body.whole(defaults::FORM_BODY.min(route.request_body) as usize);
+                    let form = timeout(self.form, form).await.map_err(|_| too_slow())??;
+                    request = request.with_form(&form, route.xml)?;
                     facts.answer_in(request.format);
                     // Gate 1 has seen the parameters of the URL only.
                     self.rules.judge(&route, &request)?;
                     relative.request(&mut request);
                     Outgoing::Whole(request.form().unwrap_or_default().into())
-                } else if body.size_hint().lower() > route.request_body {
+                } else if announced > route.request_body {
                     return Err(too_long());
                 } else {
                     watch.streams();
@@ -127,27 +130,24 @@ async fn no_body(body: Incoming) -> Result<(), Failure> {
     }
 }
 
-fn refuse_encoded(headers: &HeaderMap) -> Result<(), Failure> {
-    let encoded = headers.get_all(header::CONTENT_ENCODING).iter().any(|coding| coding != "identity");
-    if encoded {
-        let message = "request bodies are not taken with a Content-Encoding: send the body as it is";
-        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-        return Err(Failure::client(status, IssueCode::NotSupported, message));
-    }
-    Ok(())
-}
-
 /// The client stopped in the middle.
 pub(super) fn too_slow() -> Failure {
     let message = "the request body did not arrive in time";
     Failure::client(StatusCode::REQUEST_TIMEOUT, IssueCode::Timeout, message)
 }
 
+/// The client's body cannot be read to its end.
 fn not_read(error: BodyError) -> Failure {
-    if error.is::<LengthLimitError>() {
-        too_long()
-    } else {
-        Failure::client(StatusCode::BAD_REQUEST, IssueCode::Incomplete, "the request body broke off")
+    match error.downcast_ref::<DecodeError>() {
+        Some(DecodeError::TooLong) => too_long(),
+        Some(malformed @ DecodeError::Malformed(_)) => {
+            Failure::client(StatusCode::BAD_REQUEST, IssueCode::Structure, malformed.to_string())
+        }
+        Some(DecodeError::Broken(_)) | None => {
+            let message = "the request body broke off";
+            let failure = Failure::client(StatusCode::BAD_REQUEST, IssueCode::Incomplete, message);
+            failure.detail(error.to_string())
+        }
     }
 }
 

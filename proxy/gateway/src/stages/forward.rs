@@ -8,6 +8,7 @@ use fireguard_fhir::base::Base;
 use fireguard_fhir::interaction::{BodyKind, Interaction};
 use fireguard_fhir::outcome::IssueCode;
 use fireguard_traffic::body::Body;
+use fireguard_traffic::decode::{Bounds, Coding, decoded};
 use fireguard_traffic::hygiene;
 use fireguard_traffic::retry::matrix::Fault;
 use fireguard_traffic::upstream::{Balanced, SendError, Upstream};
@@ -17,6 +18,7 @@ use http_body_util::BodyExt;
 use tokio::time::timeout;
 
 use super::rescue::REQUEST_ID;
+use crate::config::defaults;
 use crate::exchange::{Ready, Upload, Watch};
 use crate::failure::{Failure, Source};
 use crate::stage::{Answer, Going};
@@ -59,7 +61,8 @@ impl<U: Upstream> Forward<U> {
             let failure = match self.wait(sending, &ready.request.interaction, &watch).await {
                 Ok(Ok(response)) => {
                     ready.facts.upstream_answered(response.status());
-                    return Ok(response.map(BodyExt::boxed_unsync));
+                    let response = response.map(BodyExt::boxed_unsync);
+                    return Ok(if ready.route.gzip { plain(response) } else { response });
                 }
                 Ok(Err(error)) => match (error, again) {
                     // The server closed an idle connection while the request was on its way.
@@ -178,6 +181,10 @@ fn headers(ready: &Ready) -> HeaderMap {
     }
     headers.insert(REQUEST_ID, ready.id.header());
     headers.insert(header::ACCEPT, HeaderValue::from_static(request.accept()));
+    if ready.route.gzip {
+        // HAPI knows no other form of it.
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+    }
     let mut set = |name: HeaderName, value: &str| {
         if let Ok(value) = HeaderValue::from_str(value) {
             headers.insert(name, value);
@@ -202,6 +209,18 @@ fn headers(ready: &Ready) -> HeaderMap {
         set(HeaderName::from_static(name), &value);
     }
     headers
+}
+
+/// The answer without the coding that was asked for; any other is left to the stage `vet`.
+fn plain(response: Response<Body>) -> Response<Body> {
+    let (mut parts, body) = response.into_parts();
+    if Coding::of(&parts.headers) != Ok(Some(Coding::Gzip)) {
+        return Response::from_parts(parts, body);
+    }
+    parts.headers.remove(header::CONTENT_ENCODING);
+    parts.headers.remove(header::CONTENT_LENGTH);
+    let bounds = Bounds { encoded: u64::MAX, ratio: defaults::DECODE_RATIO };
+    Response::from_parts(parts, decoded(body, Coding::Gzip, bounds))
 }
 
 fn broken(error: &SendError, safe: bool, watch: &Watch) -> Failure {

@@ -4,21 +4,19 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use fireguard_fhir::outcome::IssueCode;
 use fireguard_traffic::body::BodyError;
-use http::StatusCode;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::Sleep;
 
 use super::inspect::Inspect;
-use super::{too_long, too_slow};
+use super::plain::Plain;
+use super::{not_read, too_long, too_slow};
 use crate::exchange::Watch;
 use crate::failure::Failure;
 
 /// The client's body as the server gets it, broken off where something is wrong with it.
 pub(super) struct Checked {
-    pub(super) body: Incoming,
+    pub(super) body: Plain,
     pub(super) inspect: Inspect,
     /// The bytes that may still come.
     pub(super) left: u64,
@@ -79,11 +77,7 @@ impl Body for Checked {
                         Err(failure) => return this.refuse(failure),
                     }
                 }
-                Some(Err(error)) => {
-                    let message = "the request body broke off";
-                    let failure = Failure::client(StatusCode::BAD_REQUEST, IssueCode::Incomplete, message);
-                    return this.refuse(failure.detail(error.to_string()));
-                }
+                Some(Err(error)) => return this.refuse(not_read(error)),
                 None => {
                     this.done = true;
                     return match this.inspect.finish() {
