@@ -12,6 +12,7 @@ mod answers;
 mod batches;
 mod bodies;
 mod browsers;
+mod cores;
 mod crowds;
 mod encodings;
 mod entries;

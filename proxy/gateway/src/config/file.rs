@@ -54,6 +54,9 @@ pub struct Server {
     pub public_url: Option<Spanned<String>>,
     /// Cores to use; all of them unless given.
     pub workers: Option<NonZeroU32>,
+    /// How they share the work: `per-core` costs least; `shared` is for few HTTP/2 connections with many requests at
+    /// once, which would leave cores idle otherwise.
+    pub runtime: Runtime,
     /// Serve TLS.
     pub tls: Option<Tls>,
     /// Networks of balancers whose `X-Forwarded-*` headers are believed: `["10.0.0.0/8"]`.
@@ -73,12 +76,24 @@ impl Default for Server {
             listen: Spanned::new(0..0, defaults::LISTEN.to_owned()),
             public_url: None,
             workers: None,
+            runtime: Runtime::default(),
             tls: None,
             trusted_peers: Vec::new(),
             proxy_protocol: false,
             cache: None,
         }
     }
+}
+
+/// How the cores share the work.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Runtime {
+    /// A connection belongs to the core that accepted it, with all its requests.
+    #[default]
+    PerCore,
+    /// Each request is worked on by the core that has time for it.
+    Shared,
 }
 
 /// Certificates of the listener.

@@ -24,7 +24,7 @@ use fireguard_traffic::forwarded::TrustedPeers;
 use fireguard_traffic::rate::Quotas;
 use http::HeaderValue;
 
-pub use file::{LogFormat, LogLevel, OnFailure};
+pub use file::{LogFormat, LogLevel, OnFailure, Runtime};
 pub use place::{line, place};
 pub use replicas::{Replicas, ServerTls};
 pub use report::{Problem, Report};
@@ -58,6 +58,8 @@ pub struct Server {
     pub public_url: Option<Base>,
     /// How many cores serve.
     pub workers: usize,
+    /// How they share the work.
+    pub runtime: Runtime,
     /// Certificates, if TLS is served.
     pub tls: Option<Tls>,
     /// Whose forwarding headers are believed.

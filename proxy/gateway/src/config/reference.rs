@@ -46,6 +46,7 @@ fn table() -> BTreeSet<(&'static str, String)> {
     BTreeSet::from([
         ("server.listen", text(defaults::LISTEN)),
         ("server.workers", "all cores".into()),
+        ("server.runtime", text("per-core")),
         ("server.trusted_peers", "`[]`".into()),
         ("server.proxy_protocol", "`false`".into()),
         ("server.cache", "systemd's, or none".into()),

@@ -143,3 +143,87 @@ impl Resolver<'_> {
         target
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::Config;
+
+    const REST: &str = "[routes.fhir]\npath = \"/fhir\"\nupstream = \"hapi\"\n";
+
+    fn parse(upstream: &str) -> Result<Replicas, String> {
+        // Beside a file that is no certificate.
+        let at = Path::new(env!("CARGO_MANIFEST_DIR")).join("fireguard.toml");
+        let config = Config::parse(&format!("[upstreams.hapi]\n{upstream}\n{REST}"), &at);
+        let config = config.map_err(|report| format!("{:?}", miette::Report::new(report)))?;
+        Ok(config.routes.into_iter().next().ok_or("no route")?.replicas)
+    }
+
+    #[test]
+    fn replicas_are_read_with_their_defaults() {
+        let alone = parse("url = \"http://hapi:8080/fhir\"").unwrap();
+        assert_eq!((alone.bases.len(), alone.tls.is_none(), alone.health.alone), (1, true, false));
+        assert_eq!(alone.health.target, "/fhir/Patient/fireguard-health");
+        let text = "url = \"https://hapi-1/fhir\"\nreplicas = [\"https://hapi-2:8443/fhir\"]\n\
+                    health = { path = \"metadata?_summary=true\", interval = \"1s\" }";
+        let several = parse(text).unwrap();
+        let bases: Vec<_> = several.bases.iter().map(ToString::to_string).collect();
+        assert_eq!(bases, ["https://hapi-1/fhir", "https://hapi-2:8443/fhir"]);
+        assert!(several.tls.is_some() && several.health.alone);
+        assert_eq!(several.health.target, "/fhir/metadata?_summary=true");
+        assert_eq!(several, parse(text).unwrap());
+        let root = parse("url = \"http://hapi\"\nhealth = { path = \"/Patient/x\" }").unwrap();
+        assert_eq!(root.health.target, "/Patient/x");
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_where_it_stands() {
+        let https = "url = \"https://hapi/fhir\"";
+        for (text, expected) in [
+            (
+                "url = \"http://a/fhir\"\nreplicas = [\"https://b/fhir\"]".to_owned(),
+                &["scheme and path of the first: http://a/fhir", ":3:"][..],
+            ),
+            (
+                "url = \"http://a/fhir\"\nreplicas = [\"http://b/r4\"]".to_owned(),
+                &["scheme and path of the first", ":3:"],
+            ),
+            (
+                "url = \"http://a/fhir\"\nreplicas = [\"http://b/fhir\", \"http://A:80/fhir/\"]".to_owned(),
+                &["listed already", ":3:"],
+            ),
+            (
+                "url = \"http://a/fhir\"\ntls = { ca = \"x\" }".to_owned(),
+                &["tls is for servers whose url is https://", ":3:"],
+            ),
+            (format!("{https}\ntls = {{ ca = \"absent.pem\" }}"), &["cannot read", "absent.pem", ":3:"]),
+            (format!("{https}\ntls = {{ ca = \"Cargo.toml\" }}"), &["no PEM certificate", ":3:"]),
+            (
+                format!("{https}\ntls = {{ client_certificate = \"Cargo.toml\" }}"),
+                &["needs its client_key", ":3:"],
+            ),
+            (
+                format!("{https}\ntls = {{ client_key = \"file:Cargo.toml\" }}"),
+                &["needs its client_certificate", ":3:"],
+            ),
+            (
+                format!(
+                    "{https}\ntls = {{ client_certificate = \"Cargo.toml\", client_key = \"file:Cargo.toml\" }}"
+                ),
+                &["client certificate's file holds no PEM", ":3:"],
+            ),
+            (format!("{https}\nhealth = {{ path = \"../admin\" }}"), &["a path below the base", ":3:"]),
+            (format!("{https}\nhealth = {{ path = \"a b\" }}"), &["a path below the base"]),
+            (format!("{https}\nhealth = {{ path = \"\" }}"), &["a path below the base"]),
+            (format!("{https}\nhealth = {{ unhealthy_after = 0 }}"), &["nonzero"]),
+            (format!("{https}\nreplica = [\"https://b/fhir\"]"), &["did you mean \"replicas\"?"]),
+        ] {
+            let told = parse(&text).unwrap_err();
+            for expected in expected {
+                assert!(told.contains(expected), "{text}: {expected:?} is not in\n{told}");
+            }
+        }
+    }
+}

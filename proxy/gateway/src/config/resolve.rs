@@ -128,6 +128,7 @@ impl Resolver<'_> {
             listen: listen?,
             public_url,
             workers: server.workers.map_or_else(cores, |n| n.get() as usize),
+            runtime: server.runtime,
             tls,
             trusted: TrustedPeers::new(networks),
             proxy_protocol: server.proxy_protocol,

@@ -4,7 +4,7 @@ use crate::config::{Config, Problem, place};
 
 /// Table and name of each setting that only a new process takes, and its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Fixed([([&'static str; 2], String); 5]);
+pub(super) struct Fixed([([&'static str; 2], String); 6]);
 
 impl Fixed {
     /// Those of this configuration.
@@ -13,6 +13,7 @@ impl Fixed {
         Self([
             (["server", "listen"], server.listen.to_string()),
             (["server", "workers"], server.workers.to_string()),
+            (["server", "runtime"], format!("{:?}", server.runtime)),
             (["server", "cache"], format!("{:?}", server.cache)),
             (["admin", "listen"], config.admin.to_string()),
             (["log", "format"], format!("{:?}", config.log.format)),
@@ -47,6 +48,11 @@ mod tests {
         for (from, to, expected) in [
             ("url = \"http://127.0.0.1:8080/fhir\"", "url = \"http://127.0.0.1:8081/fhir\"", None),
             ("workers = 2", "workers = 3", Some(("server.workers", Some("3")))),
+            (
+                "workers = 2",
+                "workers = 2\nruntime = \"shared\"",
+                Some(("server.runtime", Some("\"shared\""))),
+            ),
             ("workers = 2", "workers = 2\ncache = \"c\"", Some(("server.cache", Some("\"c\"")))),
             (
                 "[server]",

@@ -19,6 +19,7 @@ use super::admission::{self, Admission};
 use super::patience;
 use super::refused::Refused;
 use super::tls::{self, TlsError};
+use crate::config::Runtime;
 use crate::pipeline::{self, Pipeline};
 use crate::stages::forward;
 use crate::state::Shared;
@@ -36,7 +37,7 @@ struct Generation {
     cores: Vec<Core>,
 }
 
-/// What one core has of its own.
+/// What one core has of its own; all together, where they share a runtime.
 struct Core {
     pipeline: Pipeline,
     /// By the server's name.
@@ -57,13 +58,17 @@ pub(super) struct Settings {
 }
 
 impl Live {
-    /// The first configuration; it says how many cores there are.
+    /// The first configuration; it says how many cores there are, and whether each is for itself.
     ///
     /// # Errors
     /// The certificate or its key is not usable.
     pub fn new(shared: Arc<Shared>) -> Result<Self, TlsError> {
         let settings = Settings::new(&shared, None)?;
-        let cores = (0..shared.server.workers.max(1)).map(|_| Core::new(&shared, None)).collect();
+        let cores = match shared.server.runtime {
+            Runtime::PerCore => shared.server.workers.max(1),
+            Runtime::Shared => 1,
+        };
+        let cores = (0..cores).map(|_| Core::new(&shared, None)).collect();
         Ok(Self(ArcSwap::from_pointee(Generation { shared, settings: Arc::new(settings), cores })))
     }
 
@@ -86,7 +91,7 @@ impl Live {
         Arc::clone(&self.0.load().shared)
     }
 
-    /// How many cores serve.
+    /// How many cores serve, each for itself.
     pub(super) fn cores(&self) -> usize {
         self.0.load().cores.len()
     }

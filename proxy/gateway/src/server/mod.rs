@@ -1,4 +1,5 @@
-//! Serving: one single-threaded runtime on each core, each with a socket of its own on the same address.
+//! Serving: one single-threaded runtime on each core, each with a socket of its own on the same address; or one runtime
+//! for all cores.
 
 mod admission;
 mod connection;
@@ -19,10 +20,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use self::pulse::Beat;
+use crate::config;
 pub use live::Live;
 pub use pulse::Pulse;
 pub use sockets::{SocketError, Sockets, open};
@@ -78,7 +81,7 @@ impl Server {
         for (core, listeners) in shares.into_iter().enumerate() {
             let (live, stop, beat) = (Arc::clone(live), stop.clone(), pulse.beat());
             let thread = std::thread::Builder::new().name(format!("core-{core}"));
-            cores.push(thread.spawn(move || run_core(core, listeners, &live, &stop, &beat))?);
+            cores.push(thread.spawn(move || run_core(core, listeners, live, &stop, beat))?);
         }
         Ok(Self { address, cores, pulse })
     }
@@ -106,31 +109,49 @@ impl Server {
 fn run_core(
     core: usize,
     listeners: Vec<TcpListener>,
-    live: &Arc<Live>,
+    live: Arc<Live>,
     stop: &watch::Receiver<bool>,
-    beat: &Beat,
+    beat: Beat,
 ) {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match runtime(&live.shared().server) {
         Ok(runtime) => runtime,
         Err(error) => return tracing::error!(%error, "cannot start a runtime"),
     };
-    let connections = TaskTracker::new();
-    let serve = async {
-        let accepting =
-            listeners.into_iter().map(|listener| accept(core, listener, live, stop.clone(), &connections));
-        join_all(accepting).await;
-        connections.close();
-        if tokio::time::timeout(live.settings().drain, connections.wait()).await.is_err() {
-            tracing::warn!("requests were still running at the end of the drain time");
-        }
-    };
-    runtime.block_on(async {
+    let stop = stop.clone();
+    // A task like any other: who waits for it does not work in a shared runtime.
+    let served = runtime.spawn(async move {
+        let connections = TaskTracker::new();
+        let serve = async {
+            let accepting = listeners
+                .into_iter()
+                .map(|listener| accept(core, listener, &live, stop.clone(), &connections));
+            join_all(accepting).await;
+            connections.close();
+            if tokio::time::timeout(live.settings().drain, connections.wait()).await.is_err() {
+                tracing::warn!("requests were still running at the end of the drain time");
+            }
+        };
         tokio::select! {
             () = serve => {}
             () = beat.go_on() => {}
             () = live.tend(core) => {}
         }
     });
+    if runtime.block_on(served).is_err() {
+        tracing::error!("a core ended by a fault of its own");
+    }
+}
+
+/// The runtime of one core, or the one of all.
+fn runtime(server: &config::Server) -> io::Result<Runtime> {
+    match server.runtime {
+        config::Runtime::PerCore => Builder::new_current_thread().enable_all().build(),
+        config::Runtime::Shared => Builder::new_multi_thread()
+            .worker_threads(server.workers.max(1))
+            .thread_name("shared")
+            .enable_all()
+            .build(),
+    }
 }
 
 async fn accept(
