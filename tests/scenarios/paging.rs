@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use fireguard_test_support::gateway::Gateway;
+use fireguard_test_support::hapi::Hapi;
 use serde_json::Value;
 
 use crate::common::resources::{bundle, entry, observation, patient};
-use crate::common::world::World;
+use crate::common::world::{World, config, hidden};
 
 /// Entries in all; a page has five.
 const ENTRIES: usize = 17;
@@ -34,6 +35,33 @@ async fn every_entry_is_seen_once_and_no_link_leads_past_us() {
                 assert!(entry["fullUrl"].as_str().unwrap().starts_with(&format!("{base}/")), "{entry}");
             }
         }
+    }
+}
+
+/// HAPI keeps searches in its database: whichever replica made a page, any can make the next. Here they are one HAPI by
+/// two names.
+#[tokio::test]
+async fn any_replica_makes_the_next_page() {
+    let hapi = Hapi::shared().await.expect("a HAPI").base_url();
+    let other = hapi.replace("127.0.0.1", "localhost");
+    assert_ne!(other, hapi);
+    let upstream = "url = \"{upstream}\"";
+    let world =
+        World::with(&config("").replace(upstream, &format!("{upstream}\nreplicas = [{other:?}]"))).await;
+    store(&world, "replicas").await;
+    let base = world.base();
+    for _ in 0..5 {
+        let pages = follow(&world, &base, &format!("{base}/Observation?patient=replicas&_count=5")).await;
+        let seen: BTreeSet<String> = pages.iter().flat_map(observations).collect();
+        assert_eq!(seen.len(), ENTRIES);
+        assert!(!serde_json::to_string(&pages).unwrap().contains(hidden(&other)));
+    }
+    let metrics = world.client.get(format!("{}/metrics", world.gateway.admin_url())).send().await.unwrap();
+    let metrics = metrics.text().await.unwrap();
+    for replica in [hidden(hapi), hidden(&other)] {
+        let name = format!("fireguard_replica_requests_total{{upstream=\"hapi\",replica=\"{replica}\"}} ");
+        let count = metrics.lines().find_map(|line| line.strip_prefix(&name)).unwrap();
+        assert!(count.parse::<u32>().unwrap() > 2, "{name}{count}");
     }
 }
 

@@ -13,7 +13,7 @@ use metrics::{counter, gauge};
 use tokio::runtime::Handle;
 
 use crate::config::file::Limits;
-use crate::config::{self, defaults};
+use crate::config::{self, ServerTls, defaults};
 use crate::state::Shared;
 
 /// The replicas of one server, and what they were made of.
@@ -64,6 +64,10 @@ impl Group {
     /// Has them looked after on this runtime, until nobody needs them any more.
     pub fn tend(&self, runtime: &Handle) {
         if !self.tended.swap(true, Ordering::Relaxed) {
+            let bases: Vec<_> = self.configured.bases.iter().map(ToString::to_string).collect();
+            let (upstream, replicas) = (self.replicas.name(), bases.join(", "));
+            let tls = self.configured.tls.as_ref().map(ServerTls::summary);
+            tracing::info!(upstream, replicas, tls, "a FHIR server");
             runtime.spawn(self.replicas.tend());
         }
     }

@@ -49,6 +49,7 @@ pub(super) fn run(path: &Path) -> Result<(), Failed> {
     }
     let asking = require_r4(&shared, &unknown);
     shared.tend(runtime.handle());
+    let (plugins, tls) = (shared.fresh_plugins().join(", "), shared.server.tls.is_some());
     // From here on only what is served holds it.
     drop(shared);
     let server = Server::start(&live, &sockets.clients, &stop).map_err(|error| report(&error))?;
@@ -57,7 +58,7 @@ pub(super) fn run(path: &Path) -> Result<(), Failed> {
     admin::start(&sockets.admin, live, unknown.clone(), reloader.clone(), metrics, stop, succeeded)
         .map_err(|error| report(&error))?;
     let admin = sockets.admin.local_addr().map_err(|error| report(&error))?;
-    tracing::info!(listen = %server.address(), %admin, "serving");
+    tracing::info!(listen = %server.address(), tls, %admin, plugins, "serving");
     sockets.serving();
     service::ready();
     let pulse = server.pulse();

@@ -37,6 +37,18 @@ pub struct ServerTls {
     identity: Option<(Vec<u8>, Secret)>,
 }
 
+impl ServerTls {
+    /// Who is believed, and whether we have a certificate, for the log.
+    pub fn summary(&self) -> &'static str {
+        match (&self.ca, &self.identity) {
+            (None, None) => "authorities of the machine",
+            (None, Some(_)) => "authorities of the machine, a client certificate",
+            (Some(_), None) => "authorities in `ca`",
+            (Some(_), Some(_)) => "authorities in `ca`, a client certificate",
+        }
+    }
+}
+
 impl PartialEq for ServerTls {
     fn eq(&self, other: &Self) -> bool {
         let identity = |of: &Self| {

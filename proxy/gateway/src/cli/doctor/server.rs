@@ -17,6 +17,8 @@ const REST: usize = 256;
 /// A replica of a server and what the configuration says of it.
 pub(super) struct Server {
     name: String,
+    /// Which of several it is.
+    label: String,
     base: Base,
     tls: Option<Tls>,
     head: u64,
@@ -28,8 +30,11 @@ pub(super) struct Server {
 impl Server {
     /// Those that a route leads to.
     pub(super) fn of(route: &Route, limits: &Limits) -> impl Iterator<Item = Self> {
-        route.replicas.bases.iter().map(|base| Self {
-            name: route.upstream_name.clone(),
+        let name = &route.upstream_name;
+        let several = route.replicas.bases.len() > 1;
+        route.replicas.bases.iter().map(move |base| Self {
+            name: name.clone(),
+            label: if several { format!("{name} at {}", base.authority()) } else { name.clone() },
             base: base.clone(),
             tls: route.replicas.tls.as_ref().map(|tls| tls.tls.clone()),
             head: limits.upstream_head.0,
@@ -114,7 +119,7 @@ impl Server {
     }
 
     fn finding(&self, good: bool, topic: Topic, text: String) -> Finding {
-        let (subject, upstream) = (self.name.clone(), self.name.clone());
+        let (subject, upstream) = (self.label.clone(), self.name.clone());
         Finding { good, topic, text, subject, upstream }
     }
 }

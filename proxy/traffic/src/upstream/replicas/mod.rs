@@ -118,6 +118,11 @@ impl Replicas {
         Arc::new(Self { settings, resolver, now, leaving, look, check })
     }
 
+    /// The server's name in logs.
+    pub fn name(&self) -> &str {
+        &self.settings.name
+    }
+
     /// How they look now.
     pub fn seen(&self) -> Vec<Seen> {
         self.now.load().iter().map(|placed| placed.replica.seen()).collect()
