@@ -5,36 +5,49 @@ use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt;
 
+use crate::access_log;
 use crate::config::{LogFormat, LogLevel, file::Log};
 
 /// From which level on lines are written; can be changed.
-pub struct Level(Box<dyn Fn(EnvFilter) + Send + Sync>);
+pub struct Level {
+    reload: Box<dyn Fn(EnvFilter) + Send + Sync>,
+    format: LogFormat,
+}
 
 impl Level {
     /// Changes it.
     pub fn set(&self, level: LogLevel) {
-        (self.0)(filter(level));
+        (self.reload)(filter(level));
+        self.note_exchanges(level);
+    }
+
+    /// For people the exchange's line is one like the others.
+    fn note_exchanges(&self, level: LogLevel) {
+        let info = matches!(level, LogLevel::Info | LogLevel::Debug);
+        access_log::write(info && self.format == LogFormat::Json);
     }
 }
 
 /// Starts logging as the configuration says.
 pub fn start(log: &Log) -> Level {
     let builder = fmt().with_env_filter(filter(log.level)).with_writer(std::io::stderr);
-    let (started, level) = match log.format {
+    let (started, reload): (_, Box<dyn Fn(EnvFilter) + Send + Sync>) = match log.format {
         LogFormat::Json => {
             let builder = builder.json().flatten_event(true).with_current_span(false).with_filter_reloading();
             let handle = builder.reload_handle();
-            (builder.try_init(), Level(Box::new(move |filter| drop(handle.reload(filter)))))
+            (builder.try_init(), Box::new(move |filter| drop(handle.reload(filter))))
         }
         LogFormat::Text => {
             let builder = builder.with_target(false).with_ansi(colours()).with_filter_reloading();
             let handle = builder.reload_handle();
-            (builder.try_init(), Level(Box::new(move |filter| drop(handle.reload(filter)))))
+            (builder.try_init(), Box::new(move |filter| drop(handle.reload(filter))))
         }
     };
     if let Err(error) = started {
         eprintln!("logging does not start: {error}");
     }
+    let level = Level { reload, format: log.format };
+    level.note_exchanges(log.level);
     level
 }
 

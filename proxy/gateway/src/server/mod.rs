@@ -25,6 +25,7 @@ use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use self::pulse::Beat;
+use crate::access_log;
 use crate::config;
 pub use live::Live;
 pub use pulse::Pulse;
@@ -145,10 +146,13 @@ fn run_core(
 /// The runtime of one core, or the one of all.
 fn runtime(server: &config::Server) -> io::Result<Runtime> {
     match server.runtime {
-        config::Runtime::PerCore => Builder::new_current_thread().enable_all().build(),
+        config::Runtime::PerCore => {
+            Builder::new_current_thread().on_thread_park(access_log::rest).enable_all().build()
+        }
         config::Runtime::Shared => Builder::new_multi_thread()
             .worker_threads(server.workers.max(1))
             .thread_name("shared")
+            .on_thread_park(access_log::rest)
             .enable_all()
             .build(),
     }
