@@ -1,10 +1,16 @@
 //! Entries of a batch that were throttled inside a 200: they are asked for again, and nothing else is.
 
-use fireguard_test_support::standin::Answer;
+use std::time::Duration;
+
+use fireguard_test_support::standin::{Answer, Gate};
 use serde_json::{Value, json};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::http::{Ask, Reply};
 use crate::rig::{Change, Rig};
+use crate::volume::growth;
 
 /// A read, a create, an update and a search, each recognisable.
 fn requests() -> Vec<Value> {
@@ -162,16 +168,83 @@ async fn what_may_have_been_carried_out_is_said_so() {
     assert!(statuses(&reply).iter().all(|status| status.starts_with("429")), "{}", reply.text());
 }
 
+/// The Fireguard and a batch of the four requests, the first of whose answers is throttled; the others are this long.
+async fn long(replay: &str, bytes: usize) -> (Rig, [Value; 3]) {
+    let limits = format!("replay = \"{replay}\"");
+    let rig = Rig::with(Change { server: "workers = 1".to_owned(), limits, ..Change::default() }).await;
+    let long = json!({"resource": {"resourceType": "Binary", "data": "A".repeat(bytes)}});
+    let last = says("200 OK", "x");
+    let entries = [says("429 Too Many Requests", "busy"), long.clone(), long.clone(), last.clone()];
+    rig.standin.next("POST", "/fhir/", [answer(&entries)]);
+    (rig, [long.clone(), long, last])
+}
+
 /// Too much to hold while entries are asked for again: the answer goes on as it came.
 #[tokio::test]
-async fn a_long_answer_passes_with_its_refusals() {
-    let rig = Rig::start().await;
+async fn an_answer_over_the_limit_passes_with_its_refusals() {
+    for bytes in [1 << 20, 100_000, 60_000] {
+        let (rig, rest) = long("100KiB", bytes).await;
+        let reply = ask(&rig, "batch").await;
+        assert!(reply.whole, "{bytes}");
+        let expected = [&[says("429 Too Many Requests", "busy")][..], &rest].concat();
+        assert_eq!(reply.json()["entry"], json!(expected), "{bytes}");
+        assert!(asked_again(&rig, 0).is_empty(), "{bytes}");
+    }
+}
+
+/// What is held while entries are asked for again lies in a file.
+#[tokio::test]
+async fn a_long_answer_is_held_in_flat_memory() {
+    const FLAT_KIB: u64 = 24 << 10;
+    for bytes in [100_000, 200_000, 32 << 20] {
+        let (rig, rest) = long("128MiB", bytes).await;
+        rig.assert_serving().await;
+        rig.standin.next("POST", "/fhir/", [answer(&[says("200 OK", "again")])]);
+        let (reply, grown) = growth(rig.gateway.pid(), ask(&rig, "batch")).await;
+        println!("{} bytes, {grown} KiB more at the most", reply.body.len());
+        assert!(reply.whole);
+        let expected = [&[says("200 OK", "again")][..], &rest].concat();
+        assert!(reply.json()["entry"] == json!(expected), "{bytes}");
+        let asked = rig.arrived().iter().filter(|request| request.method == "POST").count();
+        assert_eq!(asked, 2, "{bytes}");
+        assert!(grown < FLAT_KIB, "{grown} KiB more");
+    }
+}
+
+/// What stands before the first refusal is with the client while the rest is asked for.
+#[tokio::test]
+async fn what_stands_before_does_not_wait() {
+    // As routes are unless they say otherwise.
+    let tables = "[routes.usual]\npath = \"/usual\"\nupstream = \"hapi\"\n".to_owned();
+    let rig = Rig::with(Change { server: "workers = 1".to_owned(), tables, ..Change::default() }).await;
+    let gate = Gate::new();
+    let (before, after) = (says("200 OK", "before"), says("200 OK", "last"));
     let busy = says("429 Too Many Requests", "busy");
-    let long = json!({"resource": {"resourceType": "Binary", "data": "A".repeat(9 << 20)}});
-    let entries = [busy, long.clone(), long, says("200 OK", "x")];
-    rig.standin.next("POST", "/fhir/", [answer(&entries)]);
-    let reply = ask(&rig, "batch").await;
-    assert!(reply.whole);
-    assert_eq!(reply.json()["entry"], json!(entries));
-    assert!(asked_again(&rig, 0).is_empty());
+    // As long as what may be waited for, to see whether it is all.
+    let long = json!({"resource": {"resourceType": "Binary", "data": "A".repeat(100_000)}});
+    let first = answer(&[before.clone(), long, before, busy, after]);
+    rig.standin.next("POST", "/fhir/", [first, answer(&[says("200 OK", "again")]).after(&gate)]);
+    let all = [requests(), vec![json!({"request": {"method": "GET", "url": "Patient/4"}})]].concat();
+    let body = bundle("batch", &all);
+    let head = format!(
+        "POST /usual HTTP/1.1\r\nHost: x\r\nContent-Type: application/fhir+json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    let mut stream = TcpStream::connect(rig.gateway.listen()).await.unwrap();
+    stream.write_all((head + &body).as_bytes()).await.unwrap();
+    let mut received = String::new();
+    let mut buffer = [0; 4096];
+    while received.matches("before").count() < 2 {
+        let read = tokio::time::timeout(Duration::from_secs(20), stream.read(&mut buffer)).await;
+        let read = read.expect("the first entries wait").unwrap();
+        assert!(read > 0, "{received}");
+        received.push_str(std::str::from_utf8(&buffer[..read]).unwrap());
+    }
+    assert!(!received.contains("last") && !received.contains("busy"), "{received}");
+    gate.open();
+    stream.read_to_string(&mut received).await.unwrap();
+    assert!(
+        received.contains("again") && received.contains("last") && received.ends_with("0\r\n\r\n"),
+        "{received}"
+    );
 }

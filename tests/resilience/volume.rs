@@ -159,7 +159,7 @@ fn pss(pid: u32) -> u64 {
 }
 
 /// Runs `work`, and tells by how much the memory of a process grew at the most, in KiB.
-async fn growth<T>(pid: u32, work: impl Future<Output = T>) -> (T, u64) {
+pub(crate) async fn growth<T>(pid: u32, work: impl Future<Output = T>) -> (T, u64) {
     let (before, mut most) = (pss(pid), 0);
     let mut work = std::pin::pin!(work);
     loop {

@@ -17,49 +17,67 @@ pub trait Transform: Send + 'static {
 
     /// The body is over; appends what is left.
     fn finish(&mut self, out: &mut Vec<u8>) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// Appends more of what can be given on, where that is too much for one piece. False: that was all until more is
+    /// fed.
+    fn more(&mut self, _out: &mut Vec<u8>) -> impl Future<Output = Result<bool, Failure>> + Send {
+        async { Ok(false) }
+    }
 }
 
 struct Running<T> {
     body: Body,
     transform: T,
     over: bool,
+    /// There is more to be given on before more is fed.
+    more: bool,
 }
 
 impl<T: Transform> Running<T> {
     /// The next bytes that come out; `None` at the end.
     async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
         let mut out = Vec::new();
-        while out.is_empty() && !self.over {
+        while out.is_empty() && (self.more || !self.over) {
+            if self.more {
+                self.more = self.transform.more(&mut out).await?;
+                continue;
+            }
             match self.body.frame().await {
                 Some(Ok(frame)) => {
                     if let Ok(data) = frame.into_data() {
                         self.transform.feed(data, &mut out).await?;
+                        self.more = self.transform.more(&mut out).await?;
                     }
                     // Known now, a small answer is whole at once and gets a length.
-                    if self.body.is_end_stream() {
-                        self.over = true;
-                        self.transform.finish(&mut out).await?;
+                    if self.body.is_end_stream() && !self.more {
+                        self.finish(&mut out).await?;
                     }
                 }
                 Some(Err(error)) => {
                     return Err(Failure::upstream("the FHIR server's answer broke off", error.to_string()));
                 }
                 None => {
-                    self.over = true;
-                    self.transform.finish(&mut out).await?;
+                    self.finish(&mut out).await?;
                 }
             }
         }
         Ok((!out.is_empty()).then(|| out.into()))
+    }
+
+    async fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Failure> {
+        self.over = true;
+        self.transform.finish(out).await?;
+        self.more = self.transform.more(out).await?;
+        Ok(())
     }
 }
 
 /// Runs the body through the transform. Waits for the first bytes that come out, so that a failure until then
 /// still gets a status of its own; a later one aborts the body.
 pub async fn transformed<T: Transform>(body: Body, transform: T) -> Result<Body, Failure> {
-    let mut running = Running { body, transform, over: false };
+    let mut running = Running { body, transform, over: false, more: false };
     let Some(first) = running.next().await? else { return Ok(fireguard_traffic::body::empty()) };
-    if running.over {
+    if running.over && !running.more {
         return Ok(fireguard_traffic::body::full(first));
     }
     let rest = stream::unfold((Some(first), Some(running)), |(first, running)| async move {

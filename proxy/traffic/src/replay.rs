@@ -4,6 +4,7 @@
 //! kept any more, and the body goes through once. Every attempt begins with what is kept and goes on with the
 //! source. The file is read and written on threads where that may block.
 
+mod spool;
 mod store;
 
 use std::pin::Pin;
@@ -15,6 +16,7 @@ use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt;
 
 use crate::body::{Body, BodyError};
+pub use spool::{Full, Spool};
 use store::{Reading, Store};
 
 /// How much of a body is kept, in bytes.

@@ -335,7 +335,8 @@ pub struct Limits {
     pub bundle_answer_head: Time,
     /// Silence inside a body.
     pub body_idle: Time,
-    /// How much of a request body is kept, to be sent again; what is over 256 KiB in a temporary file.
+    /// How much of a request body is kept, to be sent again, and of a batch's answer while entries of it are; what is
+    /// over 256 KiB in a temporary file.
     pub replay: Size,
     /// How often a request is sent at the most, the first time included.
     pub retry_attempts: NonZeroU32,

@@ -12,7 +12,7 @@ use crate::transform::Transform;
 /// So much of an answer is held, so that what is missing gets a status of its own; a longer one breaks off.
 const HELD: usize = 1 << 20;
 
-/// Counts the entries of an answer, and fails if there are fewer than were asked for.
+/// Counts the entries of an answer, and fails if there are fewer than were asked for. That of a batch is not held.
 pub(super) struct AllAnswered {
     asked: Box<dyn Fn() -> u64 + Send>,
     reader: Reader<Place>,
@@ -23,11 +23,16 @@ pub(super) struct AllAnswered {
 }
 
 #[derive(Default)]
-struct Entries(u64);
+struct Entries {
+    count: u64,
+    /// It says that it is the answer to a batch, whose entries HAPI takes each for itself.
+    batch: bool,
+}
 
 #[derive(Clone, Copy)]
 enum Place {
     Root,
+    Type,
     Entries,
     Other,
 }
@@ -52,7 +57,7 @@ impl Transform for AllAnswered {
             let message = format!("the FHIR server's answer is not valid {}", self.syntax.name());
             Failure::upstream(message, error.to_string())
         })?;
-        self.passed |= self.held.len() + chunk.len() > HELD;
+        self.passed |= self.entries.batch || self.held.len() + chunk.len() > HELD;
         if self.passed {
             out.append(&mut self.held);
             out.extend_from_slice(&chunk);
@@ -64,7 +69,7 @@ impl Transform for AllAnswered {
 
     async fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Failure> {
         out.append(&mut self.held);
-        let (asked, answered) = ((self.asked)(), self.entries.0);
+        let (asked, answered) = ((self.asked)(), self.entries.count);
         if answered >= asked || (out.is_empty() && !self.passed) {
             return Ok(());
         }
@@ -82,27 +87,32 @@ impl Sink for Entries {
 
     fn member(&mut self, parent: Place, key: &[u8]) -> Place {
         match (parent, key) {
+            (Place::Root, b"type") => Place::Type,
             (Place::Root, b"entry") => Place::Entries,
             _ => Place::Other,
         }
     }
 
     fn element(&mut self, parent: Place) -> Place {
-        self.0 += u64::from(matches!(parent, Place::Entries));
+        self.count += u64::from(matches!(parent, Place::Entries));
         Place::Other
     }
 
     fn single(&mut self, place: Place) -> Place {
-        self.0 += u64::from(matches!(place, Place::Entries));
+        self.count += u64::from(matches!(place, Place::Entries));
         Place::Other
     }
 
-    fn interest(&self, _: Place) -> Interest {
-        Interest::None
+    fn interest(&self, place: Place) -> Interest {
+        if matches!(place, Place::Type) { Interest::Text } else { Interest::None }
     }
 
     fn copy(&mut self, _: &[u8]) {}
-    fn text(&mut self, _: Place, _: &[u8], _: bool) {}
+
+    fn text(&mut self, _: Place, raw: &[u8], _: bool) {
+        self.batch = raw == b"batch-response";
+    }
+
     fn begin(&mut self, _: Place) {}
     fn end(&mut self, _: Place) {}
 }
@@ -119,6 +129,8 @@ mod tests {
             (2, r#"{"entry":[{"response":{"entry":[1,2]}},{"response":{}}]}"#, true),
             (2, r#"{"entry":[{"response":{"entry":[1,2]}}]}"#, false),
             (1, r#"{"type":"transaction-response"}"#, false),
+            (1, r#"{"type":"batch-response","entry":[{}]}"#, true),
+            (2, r#"{"type":"batch-response","entry":[{}]}"#, false),
             (0, r#"{"type":"transaction-response"}"#, true),
             (2, "", true),
             (
