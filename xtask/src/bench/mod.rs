@@ -1,8 +1,7 @@
 //! `cargo xtask bench`: how fast plugins and the proxy are, each against a peer in the same run.
 //!
-//! What is measured is compiled with the feature `bench` and the profile of a release. The developer's own
-//! `xtask` has neither, so that its first command does not wait for a WebAssembly engine to compile: it builds
-//! that other `xtask` and runs it.
+//! What measures is compiled with the feature `bench` and optimised. The developer's own `xtask` is neither, so that
+//! its first command does not wait for a WebAssembly engine to compile: it builds that other `xtask` and runs it.
 
 mod arguments;
 #[cfg(not(feature = "bench"))]

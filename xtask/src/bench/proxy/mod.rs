@@ -53,6 +53,7 @@ impl Bench {
 /// Something does not start, or answers wrongly.
 pub(super) fn run(arguments: &Arguments) -> Result<Vec<Row>, Error> {
     let progress = Progress::begin();
+    let _alone = process::alone()?;
     let binary = if arguments.no_pgo { repository::target().join("dist/fireguard") } else { pgo::binary() };
     let peers = peers::installed(&progress);
     let fireguard = Fireguard::at(binary)?;

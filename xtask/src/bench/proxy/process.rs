@@ -136,6 +136,17 @@ pub(super) fn folder() -> Result<PathBuf, Error> {
     Ok(folder)
 }
 
+/// Waits until no other benchmark runs: they would be in each other's way, and write the same files.
+///
+/// # Errors
+/// The file that stands for it cannot be made.
+pub(super) fn alone() -> Result<File, Error> {
+    let path = folder()?.join("lock");
+    let file = File::create(&path).map_err(Error::io(path.display().to_string()))?;
+    file.lock().map_err(Error::io("waiting for another benchmark"))?;
+    Ok(file)
+}
+
 /// Writes a file there.
 ///
 /// # Errors

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::certificate::Certificate;
 use super::compare::{get, search};
 use super::fireguard::{Extras, Fireguard};
-use super::process::Front;
+use super::process::{Front, alone};
 use crate::bench::load::{Clients, Load, Responder};
 use crate::bench::payload;
 use crate::error::Error;
@@ -25,6 +25,7 @@ pub(in crate::bench) fn train(binary: &Path) -> Result<(), Error> {
 
 async fn run(binary: &Path) -> Result<(), Error> {
     let progress = Progress::begin();
+    let _alone = alone()?;
     let profile = Some(pgo::raw().join("fireguard-%p.profraw"));
     let fireguard = Fireguard { profile, ..Fireguard::at(binary.to_owned())? };
     let certificate = Certificate::make()?;
