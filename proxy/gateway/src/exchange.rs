@@ -90,9 +90,9 @@ pub struct Exchange<B> {
     /// The route as the client sees it.
     pub face: Arc<Face>,
     /// What it asks for.
-    pub request: Request,
+    pub request: Arc<Request>,
     /// Its headers, without those of one hop.
-    pub headers: HeaderMap,
+    pub headers: Arc<HeaderMap>,
     /// Its body: the client's, unread, and later the one for the server.
     pub body: B,
     /// What later stages find out about it.
@@ -117,7 +117,7 @@ impl Exchange<Upload> {
     /// The same once more, if its body can be sent again.
     pub fn again(&self) -> Option<Ready> {
         let body = self.body.again()?;
-        Some(self.with(self.request.clone(), body))
+        Some(self.with(Arc::clone(&self.request), body))
     }
 
     /// A question of our own that this exchange gives rise to: without parameters, conditions or a body.
@@ -133,17 +133,17 @@ impl Exchange<Upload> {
             preconditions: Preconditions::default(),
             prefer: Prefer::default(),
         };
-        self.with(request, Upload::whole(Bytes::new()))
+        self.with(Arc::new(request), Upload::whole(Bytes::new()))
     }
 
-    fn with(&self, request: Request, body: Upload) -> Ready {
+    fn with(&self, request: Arc<Request>, body: Upload) -> Ready {
         Box::new(Self {
             id: self.id.clone(),
             client: self.client,
             route: Arc::clone(&self.route),
             face: Arc::clone(&self.face),
             request,
-            headers: self.headers.clone(),
+            headers: Arc::clone(&self.headers),
             body,
             facts: Arc::clone(&self.facts),
         })

@@ -67,7 +67,7 @@ impl Stage<Asked> for MakeBody {
         let Exchange { id, client, route, face, mut request, headers, body, facts } = *asked;
         let watch = Watch::default();
         let relative = &face.to_server;
-        relative.request(&mut request);
+        relative.request(Arc::make_mut(&mut request));
         // What becomes of a batch later is told elsewhere, and nothing is put into XML.
         let refused =
             RefusedEntries::new(!request.prefer.respond_async && request.format.syntax() == Syntax::Json);
@@ -84,11 +84,11 @@ impl Stage<Asked> for MakeBody {
                 if matches!(kind, BodyKind::Form) {
                     let form = body.whole(defaults::FORM_BODY.min(route.request_body) as usize);
                     let form = timeout(self.form, form).await.map_err(|_| too_slow())??;
-                    request = request.with_form(&form, route.xml)?;
+                    request = Arc::new(Arc::unwrap_or_clone(request).with_form(&form, route.xml)?);
                     facts.answer_in(request.format);
                     // Gate 1 has seen the parameters of the URL only.
                     self.rules.judge(&route, &request)?;
-                    relative.request(&mut request);
+                    relative.request(Arc::make_mut(&mut request));
                     Outgoing::Whole(request.form().unwrap_or_default().into())
                 } else if announced > route.request_body {
                     return Err(too_long());

@@ -110,8 +110,8 @@ async fn renew<N: Next<Ready>>(ready: Ready, base: String, old: Arc<Statement>, 
 
 /// The question in its plain form: nothing of one client's wishes is in what all get.
 fn whole(mut ready: Ready) -> Ready {
-    ready.request.head_only = false;
-    ready.headers = HeaderMap::new();
+    Arc::make_mut(&mut ready.request).head_only = false;
+    ready.headers = Arc::default();
     ready
 }
 

@@ -80,8 +80,8 @@ impl Stage<Box<Entered>> for Route {
             client: entered.origin.client,
             route: Arc::clone(route),
             face,
-            request,
-            headers: entered.parts.headers,
+            request: Arc::new(request),
+            headers: Arc::new(entered.parts.headers),
             body: entered.body,
             facts: entered.facts,
         });

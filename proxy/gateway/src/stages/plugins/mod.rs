@@ -47,8 +47,9 @@ impl Stage<Ready> for Plugins {
             return next.call(ready).await;
         }
         // What is changed on the way has no validator the server could compare, and no raw form.
-        ready.request.preconditions = Preconditions::default();
-        ready.request.binary_raw = false;
+        let request = Arc::make_mut(&mut ready.request);
+        request.preconditions = Preconditions::default();
+        request.binary_raw = false;
         let chain = chain::Chain::new(&ready);
         let shape = shape(&ready.request.interaction);
         let head_only = ready.request.head_only;
