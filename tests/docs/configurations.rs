@@ -85,6 +85,16 @@ fn provide(folder: &Path, config: &Table) {
         put(folder, text(tls, "certificate").unwrap(), pair.cert.pem());
         secret(folder, text(tls, "key").unwrap(), &pair.signing_key.serialize_pem());
     }
+    for server in config.get("upstreams").and_then(Value::as_table).into_iter().flat_map(Table::values) {
+        let Some(tls) = server.get("tls") else { continue };
+        let pair = generate_simple_self_signed(["fireguard".to_owned()]).unwrap();
+        for certificate in [text(tls, "ca"), text(tls, "client_certificate")].into_iter().flatten() {
+            put(folder, certificate, pair.cert.pem());
+        }
+        if let Some(key) = text(tls, "client_key") {
+            secret(folder, key, &pair.signing_key.serialize_pem());
+        }
+    }
     for plugin in config.get("plugins").and_then(Value::as_table).into_iter().flat_map(Table::values) {
         let component = text(plugin, "component").unwrap();
         put(folder, component, fs::read(plugin::component(component)).unwrap());

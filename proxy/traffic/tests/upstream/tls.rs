@@ -150,6 +150,36 @@ async fn a_certificate_must_name_the_host_and_be_of_an_authority_that_is_believe
     }
 }
 
+/// As the guide says: a certificate that is its own authority must not be one for others.
+#[tokio::test]
+async fn a_self_signed_certificate_may_be_believed_itself() {
+    for (is_ca, expected) in [
+        (IsCa::NoCa, Ok(200)),
+        (IsCa::ExplicitNoCa, Ok(200)),
+        (IsCa::Ca(BasicConstraints::Unconstrained), Err("CaUsedAsEndEntity")),
+    ] {
+        let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+        params.is_ca = is_ca;
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap().pem();
+        let config =
+            ServerConfig::builder_with_provider(rustls::crypto::aws_lc_rs::default_provider().into())
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_no_client_auth()
+                .with_single_cert(vec![pem(&certificate)], pem_key(&key.serialize_pem()))
+                .unwrap();
+        let server = Server::with([answers([OK])], Some(TlsAcceptor::from(Arc::new(config)))).await;
+        let tls = Some(Tls::new(Some(certificate.as_bytes()), None).unwrap());
+        let answer = ask(&Connections::new(PoolSettings { tls, ..settings(server.address) }), "GET").await;
+        match (answer, expected) {
+            (Ok((status, ..)), Ok(expected)) => assert_eq!(status, expected),
+            (Err(error), Err(expected)) => assert!(error.contains(expected), "{error}"),
+            (answer, _) => panic!("{answer:?}"),
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_server_that_wants_a_certificate_gets_it() {
     for met in meet("127.0.0.1", true, &PKI.identified()).await {
