@@ -130,6 +130,6 @@ async fn a_reload_takes_a_new_client_certificate() {
     );
     client(folder.path(), &ours);
     let reply = admin(&gateway, Ask::new("POST", "/reload")).await;
-    assert_eq!(reply.status, 200, "{}", reply.text());
+    assert_eq!((reply.status, &*reply.text()), (200, "reloaded: upstreams.hapi.tls\n"));
     assert_eq!(Ask::get(TARGET).send(gateway.listen()).await.status, 200);
 }

@@ -31,8 +31,13 @@ impl Changes {
             _ => false,
         };
         if !same {
-            self.0.insert("server.tls".to_owned());
+            self.name("server.tls".to_owned());
         }
+    }
+
+    /// One more: what this setting stands for.
+    pub(super) fn name(&mut self, setting: String) {
+        self.0.insert(setting);
     }
 
     fn tables(&mut self, path: &str, before: &Table, after: &Table) {

@@ -23,6 +23,7 @@ use crate::logging::{Level, with_causes};
 use crate::plugins::LoadFailure;
 use crate::server::{Live, TlsError};
 use crate::service;
+use crate::state::Route;
 use crate::upstreams::{self, Unknown, WrongVersion};
 
 /// How long servers may take to say their version before others go on; after that they are asked while serving.
@@ -143,6 +144,12 @@ impl Inner {
         let before = live.shared();
         let mut changes = Changes::between(&served.text, &text);
         changes.files(before.server.tls.as_ref(), config.server.tls.as_ref());
+        for route in &config.routes {
+            let same = |known: &&Arc<Route>| known.upstream_name == route.upstream_name;
+            if before.routes.iter().find(same).is_some_and(|b| b.group.configured.tls != route.replicas.tls) {
+                changes.name(format!("upstreams.{}.tls", route.upstream_name));
+            }
+        }
         let new_level = config.log.level;
         let after = Arc::new(before.succeed(config).await?);
         let newcomers = Unknown::newcomers(&before, &after);
