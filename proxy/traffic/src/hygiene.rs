@@ -47,7 +47,8 @@ const ANSWER: [HeaderName; 16] = [
 ];
 
 /// What two readers of a request could take in two ways (RFC 9112 §3.2, §6.1): it is refused and its connection
-/// closed. hyper has settled the rest: lengths that differ, codings that do not end in `chunked`.
+/// closed. hyper has settled the rest: lengths that differ, codings that do not end in `chunked`. What it settles without
+/// a word, a length beside chunks, has to be noted below it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Ambiguity {
     /// No `Host`, or several.
@@ -56,8 +57,8 @@ pub enum Ambiguity {
     /// The request line names another host than `Host`, or a scheme that is not ours.
     #[error("the request line must name the host of the Host header, by http or https")]
     Target,
-    /// Several lengths.
-    #[error("a request has one Content-Length")]
+    /// Several lengths, or one beside chunks.
+    #[error("a request tells its length once: by one Content-Length or by chunks")]
     Length,
     /// Another coding than `chunked`, or it twice.
     #[error("the only Transfer-Encoding is chunked")]

@@ -7,7 +7,10 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fireguard_traffic::hygiene::Ambiguity;
 use futures_util::future::Either;
+use http::Request;
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
@@ -16,6 +19,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep};
 
+use super::framing::Watched;
 use super::lent::Lent;
 use super::live::Live;
 use super::patience::Patient;
@@ -103,7 +107,11 @@ async fn http<S>(
     let lends = Arc::clone(&lent);
     let refused = Arc::new(Notify::new());
     let told = Arc::clone(&refused);
-    let service = service_fn(move |request| {
+    let (stream, two_ways) = Watched::new(stream);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        if two_ways.is(lends.begun()) {
+            request.extensions_mut().insert(Ambiguity::Length);
+        }
         let running = lends.begin(&request);
         let answer = match over {
             true => Either::Left(ready(Ok(pipeline::too_many_connections(&request)))),

@@ -3,6 +3,7 @@
 
 mod admission;
 mod connection;
+mod framing;
 mod lent;
 mod live;
 mod patience;

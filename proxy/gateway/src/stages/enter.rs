@@ -50,7 +50,9 @@ impl Stage<Box<Arrived>> for Enter {
 
     async fn handle<N: Next<Box<Entered>>>(self: Arc<Self>, arrived: Box<Arrived>, mut next: N) -> Answer {
         let Arrived { id, peer, mut parts, body, facts } = *arrived;
-        hygiene::unambiguous(&parts).map_err(|error| {
+        // What hyper has settled before anybody could see it is noted there.
+        let noted = parts.extensions.get().copied();
+        noted.map_or_else(|| hygiene::unambiguous(&parts), Err).map_err(|error: hygiene::Ambiguity| {
             Failure::client(StatusCode::BAD_REQUEST, IssueCode::Invalid, error.to_string()).closing()
         })?;
         self.refuse_too_long(&parts)?;
