@@ -1,6 +1,6 @@
 //! The replicas of a FHIR server as all cores know them, and how they outlive a change of the configuration.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -56,6 +56,11 @@ impl Group {
         Arc::new(Self { replicas, configured, timeouts, tended: AtomicBool::new(false) })
     }
 
+    /// The longest value of `Host` that one of them is sent, in bytes.
+    pub fn longest_host(&self) -> usize {
+        self.configured.bases.iter().map(|base| base.authority().len()).max().unwrap_or_default()
+    }
+
     /// What TLS needs, if it is spoken.
     pub fn tls(&self) -> Option<&Tls> {
         self.configured.tls.as_ref().map(|tls| &tls.tls)
@@ -76,30 +81,34 @@ impl Group {
 /// What is told of each replica when somebody asks for metrics. Counting is the replicas' own work, so that requests have
 /// none of it.
 #[derive(Default)]
-pub struct Meters(Mutex<BTreeSet<(String, String)>>);
+pub struct Meters(Mutex<BTreeMap<(String, String), u64>>);
 
 impl Meters {
     /// Brings the metrics up to date. A replica that is gone is told of as one that is in no state.
     pub fn update(&self, shared: &Shared) {
         let groups: BTreeMap<_, _> =
             shared.routes.iter().map(|route| (&route.upstream_name, &route.group)).collect();
-        let mut gone = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut there = BTreeSet::new();
+        let mut before = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut now = BTreeMap::new();
         for (upstream, group) in groups {
             for seen in group.replicas.seen() {
                 let labels = [("upstream", upstream.clone()), ("replica", seen.label.clone())];
-                counter!("fireguard_replica_requests_total", &labels).absolute(seen.requests);
+                let key = (upstream.clone(), seen.label.clone());
+                let counted = before.remove(&key).unwrap_or_default();
+                // One that was away is another, and has begun anew.
+                let more = seen.requests.checked_sub(counted).unwrap_or(seen.requests);
+                counter!("fireguard_replica_requests_total", &labels).increment(more);
                 gauge!("fireguard_replica_in_flight", &labels).set(seen.in_flight as f64);
                 state(upstream, &seen.label, Some(seen.standing));
-                there.insert((upstream.clone(), seen.label));
+                now.insert(key, seen.requests);
             }
         }
-        for (upstream, replica) in gone.difference(&there) {
+        for (upstream, replica) in before.keys() {
             let labels = [("upstream", upstream.clone()), ("replica", replica.clone())];
             gauge!("fireguard_replica_in_flight", &labels).set(0.0);
             state(upstream, replica, None);
         }
-        *gone = there;
+        *before = now;
     }
 }
 

@@ -60,6 +60,12 @@ async fn a_replica_goes_and_comes_back_and_nothing_is_lost_or_done_twice() {
         let goal = progress.requests.load(Ordering::Relaxed) + count;
         until("requests go on", async || progress.requests.load(Ordering::Relaxed) >= goal).await;
     };
+    more(400).await;
+    let shares = [sent(&relays[0]).await, sent(&relays[1]).await];
+    assert!(
+        shares.iter().all(|share| share * 4.0 > shares.iter().sum()),
+        "alike, they get alike: {shares:?}"
+    );
     for round in 0..ROUNDS {
         let (gone, stays) = (round % 2, 1 - round % 2);
         more(200).await;

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use fireguard_test_support::standin::Answer;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
 };
@@ -16,7 +17,7 @@ use tokio_rustls::TlsAcceptor;
 use super::relay::Relay;
 use super::{TARGET, admin, asked, standins, until};
 use crate::http::Ask;
-use crate::rig::{Change, before};
+use crate::rig::{Change, WELL, before};
 
 /// An authority.
 struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -113,6 +114,24 @@ async fn only_a_server_that_proves_who_it_is_is_told_anything() {
                 assert!(gateway.log().contains(reason), "{case}: {}", gateway.log());
             }
         }
+    }
+}
+
+/// A connection that died while it rested is no connection: also a write goes over another, once.
+#[tokio::test]
+async fn a_write_finds_no_dead_connection() {
+    let authority = Authority::of("ours");
+    let folder = TempDir::new().unwrap();
+    let [standin, _] = standins().await;
+    standin.always("POST", "/fhir/Patient", Answer::json(201, WELL));
+    let mut relay = Relay::to(standin.address(), Some(authority.server("127.0.0.1", false)));
+    let gateway = before(&relay.base_url(), &change(files(folder.path(), &authority, None))).await;
+    for count in 1..=5 {
+        let reply = Ask::json("POST", "/fhir/Patient", WELL).send(gateway.listen()).await;
+        assert_eq!((reply.status, reply.header("x-fireguard-attempts")), (201, None));
+        assert_eq!(standin.requests_to("POST", "*").len(), count);
+        relay.cut().await;
+        relay.mend();
     }
 }
 

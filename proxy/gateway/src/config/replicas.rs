@@ -73,6 +73,14 @@ impl Resolver<'_> {
             bases.push(base);
         }
         let written = upstream.health.is_some();
+        let times = [
+            ("resolve_interval", Some(upstream.resolve_interval)),
+            ("health.interval", upstream.health.as_ref().map(|health| health.interval)),
+            ("health.timeout", upstream.health.as_ref().map(|health| health.timeout)),
+        ];
+        for (name, _) in times.iter().filter(|(_, time)| time.is_some_and(|time| time.0.is_zero())) {
+            self.problem(&upstream.url, format!("{name} of this server is a time over 0"));
+        }
         let health = upstream.health.clone().unwrap_or_default();
         let (rules, target) = (health.rules(), self.target(&first, &health.path));
         let tls = self.server_tls(first.scheme(), upstream.tls.as_ref());
@@ -230,6 +238,11 @@ mod tests {
             (format!("{https}\nhealth = {{ path = \"a b\" }}"), &["a path below the base"]),
             (format!("{https}\nhealth = {{ path = \"\" }}"), &["a path below the base"]),
             (format!("{https}\nhealth = {{ unhealthy_after = 0 }}"), &["nonzero"]),
+            (
+                format!("{https}\nhealth = {{ interval = \"0s\" }}"),
+                &["health.interval of this server", ":2:"],
+            ),
+            (format!("{https}\nresolve_interval = \"0s\""), &["resolve_interval of this server", ":2:"]),
             (format!("{https}\nreplica = [\"https://b/fhir\"]"), &["did you mean \"replicas\"?"]),
         ] {
             let told = parse(&text).unwrap_err();

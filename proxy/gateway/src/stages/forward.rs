@@ -52,7 +52,9 @@ impl<U: Upstream> Forward<U> {
         let upstream = self.upstreams.get(&ready.route.upstream_name).ok_or_else(|| internal("no pool"))?;
         let safe = ready.request.interaction.is_safe();
         let mut request = request(&ready)?;
-        refuse_too_long(&request, self.shared.limits.upstream_head.0)?;
+        // `Host` is still to come.
+        let host = "host: \r\n".len() + ready.route.group.longest_host();
+        refuse_too_long(&request, host, self.shared.limits.upstream_head.0)?;
         let Upload { mut body, watch } = ready.body;
         loop {
             let again = body.again().filter(|_| safe);
@@ -153,8 +155,9 @@ fn uri(base: &Base, path_and_query: &str) -> Result<Uri, Failure> {
 const FRAMING: usize = 64;
 
 /// A head that the server would answer with a page of HTML (Tomcat takes 8 KB).
-fn refuse_too_long(request: &Request<()>, limit: u64) -> Result<(), Failure> {
-    let (url, headers) = (hygiene::url_bytes(request.uri()), hygiene::headers_bytes(request.headers()));
+fn refuse_too_long(request: &Request<()>, host: usize, limit: u64) -> Result<(), Failure> {
+    let (url, headers) =
+        (hygiene::url_bytes(request.uri()), hygiene::headers_bytes(request.headers()) + host);
     if (url + headers + FRAMING) as u64 <= limit {
         return Ok(());
     }
