@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::print_stdout,
     reason = "a helper of a test may fail, and say why it was skipped, like the test"
 )]

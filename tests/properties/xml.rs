@@ -199,8 +199,11 @@ fn documents_change_alike() {
     }
 }
 
+/// What is asked for, or the status of its refusal.
+type Asked = Result<String, u16>;
+
 /// What the entries of a Bundle ask for, and its kind.
-fn entries(syntax: Syntax, text: &str, size: usize) -> Option<(Vec<Result<String, u16>>, Option<bool>)> {
+fn entries(syntax: Syntax, text: &str, size: usize) -> Option<(Vec<Asked>, Option<bool>)> {
     let mut requests = Requests::new(syntax);
     let mut found = Vec::new();
     for chunk in text.as_bytes().chunks(size) {

@@ -8,7 +8,6 @@ use tokio::io::AsyncWriteExt;
 use crate::http::Ask;
 use crate::rig::{Change, Rig, WELL};
 
-const TARGET: &str = "/fhir/Patient";
 const CODINGS: [&str; 3] = ["gzip", "br", "zstd"];
 
 async fn encoded(coding: &str, text: &[u8]) -> Vec<u8> {

@@ -126,7 +126,7 @@ fn fit(text: &str, failure: bool, rewrite: &Rewrite) -> Option<String> {
     let names_server = rewrite.from().iter().any(|base| {
         // A name without port or dots may be any word.
         let authority = base.authority();
-        authority.contains([':', '.']) && lower.contains(&authority)
+        authority.contains([':', '.']) && lower.contains(authority)
     });
     let known = if failure && codes.is_empty() {
         HARMLESS_TEXT.iter().any(|start| text.starts_with(start))
