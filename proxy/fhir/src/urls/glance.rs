@@ -8,7 +8,7 @@
 use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
-use memchr::{memchr, memchr_iter, memchr2_iter};
+use memchr::{memchr, memchr2_iter};
 
 use super::Rewrite;
 use crate::json::scan::MAX_TEXT;
@@ -25,6 +25,7 @@ pub enum Glance {
     Unclear,
 }
 
+static AUTHORITY: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("://"));
 /// The texts of OperationOutcomes are not shown as they are.
 static OUTCOMES: LazyLock<[Finder<'static>; 2]> =
     LazyLock::new(|| ["OperationOutcome", "\"issue\""].map(|needle| Finder::new(needle)));
@@ -44,10 +45,7 @@ impl Rewrite {
         }
         let mut out = Vec::new();
         let mut copied = 0;
-        for slash in memchr_iter(b'/', body) {
-            let Some(at) = slash.checked_sub(1).filter(|at| body[*at..].starts_with(b"://")) else {
-                continue;
-            };
+        for at in AUTHORITY.find_iter(body) {
             match self.names(&body[at + "://".len()..]) {
                 Some(false) => continue,
                 Some(true) => {}
@@ -60,13 +58,23 @@ impl Rewrite {
                 None => return Glance::Unclear,
             }
             let Ok(url) = str::from_utf8(&body[text.start..text.end]) else { return Glance::Unclear };
-            if let Some(url) = self.url(url) {
-                if out.is_empty() {
-                    out.reserve(body.len() + body.len() / 4);
+            // What follows the base stays as it is written, unless it has a query to be looked at.
+            let moved = self.strip(url).filter(|rest| !rest.contains('?')).map(|rest| rest.as_bytes());
+            let other = if moved.is_none() { self.url(url) } else { None };
+            if moved.is_none() && other.is_none() {
+                continue;
+            }
+            if out.is_empty() {
+                out.reserve(body.len() + body.len() / 4);
+            }
+            out.extend_from_slice(&body[copied..text.start]);
+            copied = text.end;
+            match (moved, other) {
+                (Some(rest), _) => {
+                    out.extend_from_slice(self.to.as_str().as_bytes());
+                    out.extend_from_slice(rest);
                 }
-                out.extend_from_slice(&body[copied..text.start]);
-                write_escaped(&mut out, &url);
-                copied = text.end;
+                (None, url) => write_escaped(&mut out, &url.unwrap_or_default()),
             }
         }
         if copied == 0 {
@@ -104,7 +112,12 @@ impl Rewrite {
 
     /// Whether what follows `://` begins with a host of the server's or of ours; none: it is encoded.
     fn names(&self, authority: &[u8]) -> Option<bool> {
-        for host in self.from().iter().chain([self.to()]).map(|base| base.host().as_bytes()) {
+        for host in self.from.iter().chain([&self.to]).map(|base| base.host().as_bytes()) {
+            // Most are told apart by their first letter.
+            let first = authority.first().map_or(0, u8::to_ascii_lowercase);
+            if host.first() != Some(&first) && first != b'%' {
+                continue;
+            }
             let same = |(a, b): &(&u8, &u8)| a.eq_ignore_ascii_case(b);
             let common = authority.iter().zip(host).take_while(same).count();
             match authority.get(common) {
