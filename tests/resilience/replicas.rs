@@ -108,6 +108,20 @@ async fn links_of_every_replica_become_the_client_s() {
 }
 
 #[tokio::test]
+async fn it_starts_while_the_first_replica_is_away() {
+    let [gone, there] = standins().await;
+    let bases = [gone.base_url(), there.base_url()];
+    gone.stop().await;
+    // Ready: one of them has said its version, and accepts connections.
+    let gateway = gateway(&bases, "").await;
+    for _ in 0..10 {
+        let reply = Ask::get(TARGET).send(gateway.listen()).await;
+        assert_eq!((reply.status, reply.header("x-fireguard-attempts")), (200, None), "no repeat");
+    }
+    assert_eq!(asked(&there), 10);
+}
+
+#[tokio::test]
 async fn a_slow_replica_gets_less() {
     let [slow, fast] = standins().await;
     slow.always("GET", TARGET, Answer::json(200, WELL).delay(Duration::from_millis(100)));

@@ -103,12 +103,14 @@ impl Replicas {
     /// health and rules differ.
     pub fn new(settings: ReplicaSettings, resolver: Arc<dyn Resolve>, before: Option<&Self>) -> Arc<Self> {
         let mut placed = Vec::new();
+        let known = |at: &Endpoint| before.map(|before| before.at(at)).unwrap_or_default();
+        let alone = settings.endpoints.iter().all(|at| known(at).is_empty());
         for (endpoint, at) in settings.endpoints.iter().enumerate() {
-            let known = before.map(|before| before.at(at)).unwrap_or_default();
+            let known = known(at);
             if known.is_empty() {
                 // Among others that are known to work, a new one has to show that it does.
                 let literal = at.host.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, at.port));
-                let replica = settings.replica(at, literal.into_iter().collect(), 1, before.is_none());
+                let replica = settings.replica(at, literal.into_iter().collect(), 1, alone);
                 placed.push(Placed { endpoint, replica: Arc::new(replica) });
             }
             placed.extend(known.into_iter().map(|replica| Placed { endpoint, replica }));
@@ -277,5 +279,7 @@ mod tests {
         let after = Replicas::new(settings(&["b", "e", "a"]), Arc::new(SystemResolver), Some(&before));
         assert_eq!(words(&after), ["ejected", "unhealthy", "serving"]);
         assert!(Arc::ptr_eq(&after.all()[2], &before.all()[0]));
+        let others = Replicas::new(settings(&["x", "y"]), Arc::new(SystemResolver), Some(&before));
+        assert_eq!(words(&others), ["serving", "serving"], "nobody else could be asked meanwhile");
     }
 }

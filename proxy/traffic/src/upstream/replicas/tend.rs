@@ -70,11 +70,12 @@ impl Replicas {
         }
     }
 
-    /// Checks every replica, where there is a choice.
+    /// Checks every replica, where there is a choice, or was one when the last was left out.
     async fn check_all(&self) {
-        let all = self.all();
+        let (all, now) = (self.all(), Instant::now());
         let settings = &self.settings;
-        if all.len() < 2 && !settings.health.alone {
+        let alone = all.len() < 2 && all.iter().all(|replica| replica.standing(now).is_in());
+        if alone && !settings.health.alone {
             return;
         }
         let credentials = settings.credentials.as_deref();
