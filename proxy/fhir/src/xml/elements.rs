@@ -170,6 +170,10 @@ impl<S: Copy> Elements<S> {
         let state = sink.member(state, name);
         frame.state = sink.single(state);
         if name == b"div" {
+            // Anywhere else what is in it would not be looked at.
+            if self.strict && frame.ty.is_none() {
+                return Err(ErrorKind::Structure);
+            }
             frame.namespace = Needed::Yes;
         } else {
             frame.kind = Kind::Element;

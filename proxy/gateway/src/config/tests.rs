@@ -70,6 +70,11 @@ fn messages_point_into_the_file_and_suggest_the_near_miss() {
         ),
         (
             "path = \"/fhir\"",
+            "path = \"/fhir\"\nxml = true\nplugins = [\"deid\"]",
+            &["plugins see JSON", ":8:"],
+        ),
+        (
+            "path = \"/fhir\"",
             "path = \"/fhir\"\noperations = [\"everything\"]",
             &["the operation \"everything\"", ":7:"],
         ),
