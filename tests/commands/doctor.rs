@@ -32,8 +32,12 @@ fn pool(connections: u32) -> Answer {
 }
 
 fn run(url: &str) -> (bool, String) {
+    run_with(&configuration(url))
+}
+
+fn run_with(configuration: &str) -> (bool, String) {
     let folder = folder();
-    std::fs::write(folder.path().join("fireguard.toml"), configuration(url)).unwrap();
+    std::fs::write(folder.path().join("fireguard.toml"), configuration).unwrap();
     let output = fireguard(folder.path(), &["doctor"]);
     assert_eq!(output.status.code(), Some(i32::from(!output.status.success())), "{}", text(&output));
     (output.status.success(), text(&output))
@@ -100,6 +104,29 @@ async fn each_fault_names_the_line_to_change() {
         !success && said.contains("FAIL metadata  hapi: http://127.0.0.1:9/fhir cannot be reached"),
         "{said}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_replica_is_examined() {
+    let (one, other) = (good().await, good().await);
+    let several = format!("\nreplicas = [{:?}]\nconcurrency", other.base_url());
+    let configuration = configuration(&one.base_url()).replace("\nconcurrency", &several);
+    let (success, said) = run_with(&configuration);
+    assert!(success, "{said}");
+    other.always("GET", "/actuator/metrics/hikaricp.connections.max", pool(10));
+    // It says where the other one is: a client must not see that either.
+    let note = format!(
+        r#"{{"resourceType": "Bundle", "type": "searchset", "entry": [{{"resource": {{"resourceType": "Patient", "address": [{{"text": "at //{}"}}]}}}}]}}"#,
+        other.address()
+    );
+    one.always("GET", "/fhir/Patient", Answer::json(200, note.clone()));
+    other.always("GET", "/fhir/Patient", Answer::json(200, note));
+    let (success, said) = run_with(&configuration);
+    assert!(!success);
+    for (address, good) in [(one.address(), "ok  "), (other.address(), "FAIL")] {
+        assert!(said.contains(&format!("{good} pool      hapi at {address}: ")), "{said}");
+    }
+    assert!(said.contains("FAIL leaks"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -215,7 +215,7 @@ impl Probe {
         let refused = status.is_client_error();
         let named = self.headers_name_the_server(&answer);
         let body = answer.text().await.map_err(broken)?;
-        if named || body.contains(&self.address()) {
+        if named || self.names_the_server(&body) {
             self.leaks.push(url.to_owned());
         }
         let no_json = |_| Wrong { refused, text: format!("status {status}, no JSON") };
@@ -228,12 +228,13 @@ impl Probe {
     }
 
     fn headers_name_the_server(&self, answer: &Response) -> bool {
-        let address = self.address();
-        answer.headers().values().any(|value| value.to_str().is_ok_and(|text| text.contains(&address)))
+        answer.headers().values().any(|value| value.to_str().is_ok_and(|text| self.names_the_server(text)))
     }
 
-    fn address(&self) -> String {
-        format!("//{}", self.route.upstream.authority())
+    /// Whether one of its replicas is named.
+    fn names_the_server(&self, text: &str) -> bool {
+        let mut bases = self.route.group.configured.bases.iter();
+        bases.any(|base| text.contains(&format!("//{}", base.authority())))
     }
 
     fn note(&mut self, good: bool, topic: Topic, text: String) {
