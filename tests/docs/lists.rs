@@ -15,7 +15,9 @@ fn the_stages_on_the_page_are_those_of_the_pipeline() {
     let code = read("proxy/gateway/src/pipeline.rs");
     let named = |line: &str| {
         let line = line.trim();
-        let service = line.strip_prefix(".layer(layer(").or_else(|| line.strip_prefix(".service("))?;
+        let service = [".layer(layer(", ".layer(check(", ".service("]
+            .iter()
+            .find_map(|start| line.strip_prefix(start))?;
         Some(service.split_once("::")?.0.to_owned())
     };
     let layers: Vec<String> = code.lines().filter_map(named).collect();

@@ -19,7 +19,7 @@ use crate::exchange::Arrived;
 use crate::facts::Facts;
 use crate::failure::{Failure, Source};
 use crate::server::Peer;
-use crate::stage::layer;
+use crate::stage::{check, layer};
 use crate::stages::{
     batch, body, breaker, compress, concurrency, cors, enter, forward, gate, hapi, metadata, observe,
     own_writes, plugins, rate, rescue, retry, rewrite, route, vet,
@@ -39,17 +39,17 @@ pub fn build(shared: &Arc<Shared>, connections: HashMap<String, Balanced>) -> Pi
         // Notes how each exchange ended, once, whatever happened: log line and metrics.
         .layer(layer(observe::Observe))
         // Drops headers of one hop; finds out who the client is behind trusted balancers.
-        .layer(layer(enter::Enter::new(shared)))
+        .layer(check(enter::Enter::new(shared)))
         // Tells browsers which pages may ask, and answers those that ask first; errors of all that follows, too.
         .layer(layer(cors::Cors::new(shared)))
         // Finds the route and parses the interaction, once. What is unknown is refused here.
-        .layer(layer(route::Route::new(shared)))
+        .layer(check(route::Route::new(shared)))
         // Compresses answers where the route says so; errors are too short to gain by it.
         .layer(layer(compress::Compress))
         // Limits one client on one route by what it asks for, before any work is done for it.
         .layer(layer(rate::Rate::new(shared)))
         // Gate 1: does the route let this interaction through?
-        .layer(layer(gate::Gate::new(shared)))
+        .layer(check(gate::Gate::new(shared)))
         // Makes the body for the server: forms are read and merged, JSON is checked as it streams.
         .layer(layer(body::MakeBody::new(shared)))
         // Puts a write into a task of its own: HAPI commits even if the client has left. Keeps its body.

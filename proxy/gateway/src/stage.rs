@@ -1,6 +1,6 @@
 //! A pipeline stage: a tower layer written as one async function.
 
-use std::future::Future;
+use std::future::{Future, ready};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -60,6 +60,66 @@ pub trait Stage<In>: Send + Sync + 'static {
     /// Answers, with or without the help of what comes next.
     fn handle<N: Next<Self::Out>>(self: Arc<Self>, input: In, next: N)
     -> impl Future<Output = Answer> + Send;
+}
+
+/// A concern that is settled on the way down, at once.
+pub trait Check<In>: Send + Sync + 'static {
+    /// What it hands on.
+    type Out;
+
+    /// Lets it on, or refuses it.
+    ///
+    /// # Errors
+    /// What the client is told.
+    fn check(&self, input: In) -> Result<Self::Out, Failure>;
+}
+
+/// The layer of a check.
+pub struct CheckLayer<T>(T);
+
+/// The service of a check and all that comes after it; one pointer, as [`Staged`] is.
+pub struct Checked<T, N>(Arc<(T, N)>);
+
+/// Makes a layer of a check.
+pub fn check<T>(check: T) -> CheckLayer<T> {
+    CheckLayer(check)
+}
+
+impl<T: Clone, N> Layer<N> for CheckLayer<T> {
+    type Service = Checked<T, N>;
+
+    fn layer(&self, next: N) -> Checked<T, N> {
+        Checked(Arc::new((self.0.clone(), next)))
+    }
+}
+
+impl<T, N> Clone for Checked<T, N> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<In, T, N> Service<In> for Checked<T, N>
+where
+    In: Send + 'static,
+    T: Check<In>,
+    N: Next<T::Out>,
+{
+    type Response = Response<Body>;
+    type Error = Failure;
+    type Future = Going;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, input: In) -> Going {
+        let (check, next) = &*self.0;
+        match check.check(input) {
+            Ok(input) => next.clone().call(input),
+            Err(failure) => Box::pin(ready(Err(failure))),
+        }
+    }
 }
 
 /// The layer of a stage.

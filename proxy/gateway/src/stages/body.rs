@@ -63,6 +63,17 @@ impl MakeBody {
 impl Stage<Asked> for MakeBody {
     type Out = Ready;
 
+    fn pass(&self, mut asked: Asked) -> Result<Ready, Asked> {
+        let bundle = matches!(asked.request.interaction, Interaction::Bundle { .. });
+        if bundle || asked.request.body != BodyKind::None || !asked.body.is_end_stream() {
+            return Err(asked);
+        }
+        asked.face.to_server.request(Arc::make_mut(&mut asked.request));
+        let Exchange { id, client, route, face, request, headers, facts, body: _ } = *asked;
+        let body = Upload::whole(Bytes::new());
+        Ok(Box::new(Exchange { id, client, route, face, request, headers, body, facts }))
+    }
+
     async fn handle<N: Next<Ready>>(self: Arc<Self>, asked: Asked, mut next: N) -> Answer {
         let Exchange { id, client, route, face, mut request, headers, body, facts } = *asked;
         let watch = Watch::default();

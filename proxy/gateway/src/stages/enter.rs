@@ -10,7 +10,7 @@ use http::{HeaderName, StatusCode};
 
 use crate::exchange::{Arrived, Entered};
 use crate::failure::Failure;
-use crate::stage::{Answer, Next, Stage};
+use crate::stage::Check;
 use crate::state::Shared;
 
 /// Headers with which frameworks let a client pretend another method.
@@ -21,6 +21,7 @@ const METHOD_OVERRIDES: [HeaderName; 3] = [
 ];
 
 /// The stage.
+#[derive(Clone)]
 pub struct Enter {
     shared: Arc<Shared>,
 }
@@ -45,10 +46,10 @@ impl Enter {
     }
 }
 
-impl Stage<Box<Arrived>> for Enter {
+impl Check<Box<Arrived>> for Enter {
     type Out = Box<Entered>;
 
-    async fn handle<N: Next<Box<Entered>>>(self: Arc<Self>, arrived: Box<Arrived>, mut next: N) -> Answer {
+    fn check(&self, arrived: Box<Arrived>) -> Result<Box<Entered>, Failure> {
         let Arrived { id, peer, mut parts, body, facts } = *arrived;
         // What hyper has settled before anybody could see it is noted there.
         let noted = parts.extensions.get().copied();
@@ -67,6 +68,6 @@ impl Stage<Box<Arrived>> for Enter {
         if origin.scheme.is_none() {
             origin.scheme = Some(if peer.tls { "https" } else { "http" }.to_owned());
         }
-        next.call(Box::new(Entered { id, origin, parts, body, facts })).await
+        Ok(Box::new(Entered { id, origin, parts, body, facts }))
     }
 }

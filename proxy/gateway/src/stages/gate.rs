@@ -1,17 +1,18 @@
 //! Gate 1: does the route let this interaction through?
 
 use std::num::NonZeroU32;
-use std::sync::Arc;
 
 use fireguard_fhir::interaction::{Refusal, Request};
 use fireguard_fhir::outcome::IssueCode;
 use fireguard_fhir::parameters::Parameters;
 
 use crate::exchange::Asked;
-use crate::stage::{Answer, Next, Stage};
+use crate::failure::Failure;
+use crate::stage::Check;
 use crate::state::{Route, Shared};
 
 /// The stage. Refusals are 403, or 400 for search parameters that are too many or not on the route's list.
+#[derive(Clone)]
 pub struct Gate(Rules);
 
 /// What a request is judged by, whole or as an entry of a Bundle.
@@ -27,12 +28,12 @@ impl Gate {
     }
 }
 
-impl Stage<Asked> for Gate {
+impl Check<Asked> for Gate {
     type Out = Asked;
 
-    async fn handle<N: Next<Asked>>(self: Arc<Self>, exchange: Asked, mut next: N) -> Answer {
+    fn check(&self, exchange: Asked) -> Result<Asked, Failure> {
         self.0.judge(&exchange.route, &exchange.request)?;
-        next.call(exchange).await
+        Ok(exchange)
     }
 }
 

@@ -11,10 +11,11 @@ use http::{HeaderMap, HeaderName, StatusCode, header};
 use crate::exchange::{Asked, Entered, Exchange};
 use crate::face::Face;
 use crate::failure::Failure;
-use crate::stage::{Answer, Next, Stage};
+use crate::stage::Check;
 use crate::state::{self, Shared};
 
 /// The stage. Answers 404 outside of every route, and what [`interaction::parse`] refuses.
+#[derive(Clone)]
 pub struct Route {
     shared: Arc<Shared>,
 }
@@ -41,10 +42,10 @@ impl Route {
     }
 }
 
-impl Stage<Box<Entered>> for Route {
+impl Check<Box<Entered>> for Route {
     type Out = Asked;
 
-    async fn handle<N: Next<Asked>>(self: Arc<Self>, entered: Box<Entered>, mut next: N) -> Answer {
+    fn check(&self, entered: Box<Entered>) -> Result<Asked, Failure> {
         let Some((route, rest)) = self.shared.route(entered.parts.uri.path()) else {
             let message = "there is no FHIR server at this path";
             return Err(Failure::client(StatusCode::NOT_FOUND, IssueCode::NotSupported, message));
@@ -68,14 +69,14 @@ impl Stage<Box<Entered>> for Route {
             pages: Pages::Sealed(&*route.pages),
             xml: route.xml,
         };
-        entered.facts.answer_in(Format::for_errors(head.accept, route.xml));
-        let request = interaction::parse(&head)?;
+        let request = interaction::parse(&head)
+            .inspect_err(|_| entered.facts.answer_in(Format::for_errors(head.accept, route.xml)))?;
         entered.facts.answer_in(request.format);
         let _ = entered.facts.interaction.set(request.interaction.code());
         if let Some(resource_type) = request.interaction.resource_type() {
             let _ = entered.facts.resource_type.set(resource_type.as_str());
         }
-        let asked = Box::new(Exchange {
+        Ok(Box::new(Exchange {
             id: entered.id,
             client: entered.origin.client,
             route: Arc::clone(route),
@@ -84,8 +85,7 @@ impl Stage<Box<Entered>> for Route {
             headers: Arc::new(entered.parts.headers),
             body: entered.body,
             facts: entered.facts,
-        });
-        next.call(asked).await
+        }))
     }
 }
 
