@@ -4,6 +4,7 @@
 mod bench;
 mod demo;
 mod error;
+mod fuzz;
 mod hapi;
 mod lint;
 mod pgo;
@@ -46,6 +47,14 @@ enum Command {
     },
     /// Check formatting, run Clippy with warnings as errors, and cargo-deny where it is installed.
     Lint,
+    /// Run the fuzz targets of tests/fuzz, each for a minute unless said, and end with a table.
+    Fuzz {
+        /// Only this one.
+        target: Option<String>,
+        /// How long each runs.
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+    },
     /// Build the plugins as WebAssembly components into target/plugins/.
     Plugins,
     /// Measure plugins and the proxy, each against a peer in the same run; minutes, for building too.
@@ -85,6 +94,7 @@ fn run(command: Command) -> Result<(), Error> {
         Command::Demo { check } => demo::run(check),
         Command::Test { filter } => test::run(filter.as_deref()),
         Command::Lint => lint::run(),
+        Command::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
         Command::Plugins => plugins::run(),
         Command::Bench(bench) => bench::run(&bench),
         Command::Hapi(command) => hapi::run(command),

@@ -32,7 +32,12 @@ pub(crate) use arguments::Bench;
 /// Something does not build or start, or measures nonsense. A goal that is missed is a row, not an error.
 #[cfg(feature = "bench")]
 pub(crate) fn run(bench: &Bench) -> Result<(), Error> {
-    let machine = machine::Machine::this();
+    let build = match bench {
+        Bench::Proxy(arguments) if arguments.no_pgo => "build without a profile",
+        Bench::Proxy(_) => "build by profile",
+        Bench::Plugin(_) | Bench::Train { .. } => "release build",
+    };
+    let machine = machine::Machine::this(build);
     let (rows, json) = match bench {
         Bench::Plugin(arguments) => (plugin::run()?, arguments.json),
         Bench::Proxy(arguments) => (proxy::run(arguments)?, arguments.json),

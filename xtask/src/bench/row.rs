@@ -119,7 +119,7 @@ pub(super) fn print_all(rows: &[Row], machine: &Machine, json: bool) {
     }
     print(&format!("{}, {}", machine.date, machine.name));
     print(&format!(
-        "{:<58} {:>8} {:>7} {:>8} {:<8} {:>6} {:<14} {:>13} {:<6}",
+        "{:<59} {:>8} {:>7} {:>8} {:<8} {:>6} {:<14} {:>13} {:<6}",
         "", "ours", "kernel", "peer", "", "ratio", "95 %", "goal", "holds"
     ));
     for row in rows {
@@ -131,7 +131,7 @@ pub(super) fn print_all(rows: &[Row], machine: &Machine, json: bool) {
         let goal = row.goal.map_or_else(String::new, |goal| goal.to_string());
         let holds = row.holds().map_or("", |holds| if holds { "yes" } else { "MISSED" });
         print(&format!(
-            "{:<58} {:>8} {:>7} {:>8} {:<8} {:>6} {interval:<14} {goal:>13} {holds:<6}",
+            "{:<59} {:>8} {:>7} {:>8} {:<8} {:>6} {interval:<14} {goal:>13} {holds:<6}",
             row.name,
             number(Some(row.ours)),
             number(row.kernel),

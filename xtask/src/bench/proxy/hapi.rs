@@ -73,7 +73,7 @@ pub(super) async fn measure(bench: &Bench) -> Result<Vec<Row>, Error> {
         let goal = Some(Goal::RatioAtLeast(kind.throughput));
         rows.push(Row::beside(name("4 clients, answers/s"), "direct", &rates, goal));
         rows.push(Row::alone(
-            name("proxy's CPU, % of HAPI's and PostgreSQL's"),
+            name("CPU, % of HAPI's and PostgreSQL's"),
             shares,
             kind.share.map(Goal::AtMost),
         ));
