@@ -1,5 +1,6 @@
 //! The configuration and the binary change while clients go on: nobody notices.
 
+use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use fireguard_test_support::gateway::Gateway;
 use fireguard_test_support::standin::{Answer, Gate, Received};
+use socket2::{Domain, Socket, Type};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -76,7 +78,41 @@ async fn visit(address: SocketAddr) -> Result<(), String> {
     }
 }
 
-const CLIENTS: usize = 24;
+/// As many connections as there can be: a thread that asks for what Fireguard answers by itself, on a new connection
+/// each time, from an address of its own so that ports do not run out.
+fn knock(from: u8, address: SocketAddr, go_on: &AtomicBool, knocked: &AtomicUsize) -> Vec<String> {
+    let source: SocketAddr = ([127, 0, 1, from], 0).into();
+    let request = b"GET /nothing HTTP/1.1\r\nHost: fhir.example.org\r\nConnection: close\r\n\r\n";
+    let (mut failures, mut buffer) = (Vec::new(), [0; 1024]);
+    let mut once = || -> std::io::Result<()> {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        socket.bind(&source.into())?;
+        socket.connect(&address.into())?;
+        let mut stream: std::net::TcpStream = socket.into();
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.write_all(request)?;
+        let mut read = 0;
+        loop {
+            match stream.read(&mut buffer[read..])? {
+                0 if buffer.starts_with(b"HTTP/1.1 404 ") && buffer[..read].ends_with(b"}") => return Ok(()),
+                0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+                more => read += more,
+            }
+        }
+    };
+    while go_on.load(Ordering::Relaxed) {
+        match once() {
+            Ok(()) => drop(knocked.fetch_add(1, Ordering::Relaxed)),
+            Err(failure) => failures.push(format!("knocking: {failure}")),
+        }
+    }
+    failures
+}
+
+/// Threads that knock.
+const KNOCKING: u8 = 6;
+/// Clients that read a resource of the server.
+const CLIENTS: usize = 4;
 const ROUNDS: usize = 25;
 /// Every so many rounds the binary is changed, in the others the configuration.
 const UPGRADE: usize = 5;
@@ -101,6 +137,13 @@ async fn twenty_reloads_and_five_upgrades_go_unnoticed() {
                 }
                 failures
             })
+        })
+        .collect();
+    let knocked = Arc::new(AtomicUsize::new(0));
+    let knocking: Vec<_> = (1..=KNOCKING)
+        .map(|from| {
+            let (go_on, knocked) = (Arc::clone(&go_on), Arc::clone(&knocked));
+            std::thread::spawn(move || knock(from, address, &go_on, &knocked))
         })
         .collect();
     let begin = Instant::now();
@@ -128,11 +171,16 @@ async fn twenty_reloads_and_five_upgrades_go_unnoticed() {
         until("clients go on", async || answered.load(Ordering::Relaxed) > before + CLIENTS).await;
     }
     let (took, answered) = (begin.elapsed(), answered.load(Ordering::Relaxed));
+    let knocked = knocked.load(Ordering::Relaxed);
     go_on.store(false, Ordering::Relaxed);
     let mut failures = Vec::new();
     for client in clients {
         failures.extend(client.await.unwrap());
     }
+    for client in knocking {
+        failures.extend(client.join().unwrap());
+    }
+    let answered = answered + knocked;
     let rate = answered as f64 / took.as_secs_f64();
     println!("{answered} connections at {rate:.0}/s; longest reload {:?}", switches.iter().max());
     assert!(failures.is_empty(), "{} of {answered}: {:?}", failures.len(), failures.first());
