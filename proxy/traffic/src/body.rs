@@ -58,6 +58,9 @@ impl Outgoing {
     }
 }
 
+/// Room that is made at once for a beginning that comes in pieces.
+const ROOM: usize = 64 << 10;
+
 /// A body of which the beginning has been read.
 pub struct Begun {
     /// The beginning.
@@ -71,8 +74,8 @@ impl Begun {
     /// # Errors
     /// The body broke off before.
     pub async fn read(mut body: Body, at_least: usize) -> Result<Self, BodyError> {
-        let (mut first, mut more) = (Bytes::new(), BytesMut::new());
-        while first.len() + more.len() < at_least && !body.is_end_stream() {
+        let (mut first, mut all) = (Bytes::new(), BytesMut::new());
+        while first.len().max(all.len()) < at_least && !body.is_end_stream() {
             let frame = match body.frame().await {
                 Some(Ok(frame)) => frame,
                 Some(Err(error)) => return Err(error),
@@ -86,16 +89,16 @@ impl Begun {
             // Mostly one piece is all, and it is not copied.
             if first.is_empty() {
                 first = data;
-            } else {
-                more.extend_from_slice(&data);
+                continue;
             }
+            if all.is_empty() {
+                all.reserve(at_least.min(ROOM).max(first.len() + data.len()));
+                all.extend_from_slice(&first);
+            }
+            all.extend_from_slice(&data);
         }
-        if !more.is_empty() {
-            let mut all = BytesMut::from(&first[..]);
-            all.unsplit(more);
-            first = all.freeze();
-        }
-        Ok(Self { bytes: first, rest: body })
+        let bytes = if all.is_empty() { first } else { all.freeze() };
+        Ok(Self { bytes, rest: body })
     }
 
     /// Whether the beginning is all.
