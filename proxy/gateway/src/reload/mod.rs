@@ -172,17 +172,15 @@ impl Inner {
 }
 
 fn note(loaded: &Result<Reloaded, NotReloaded>, took: Duration) {
+    // Before the line, so that who has read the line finds it counted.
+    let outcome = if loaded.is_ok() { "applied" } else { "refused" };
+    metrics::counter!("fireguard_reloads_total", "outcome" => outcome).increment(1);
     let milliseconds = took.as_millis() as u64;
-    let outcome = match loaded {
-        Ok(Reloaded { changes, plugins }) => {
-            tracing::info!(changes, plugins, milliseconds, "reloaded");
-            "applied"
-        }
+    match loaded {
+        Ok(Reloaded { changes, plugins }) => tracing::info!(changes, plugins, milliseconds, "reloaded"),
         Err(error) => {
             let reason = with_causes(error);
             tracing::error!(reason, milliseconds, "not reloaded: everything stays as it was");
-            "refused"
         }
-    };
-    metrics::counter!("fireguard_reloads_total", "outcome" => outcome).increment(1);
+    }
 }
