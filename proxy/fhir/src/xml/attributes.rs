@@ -36,7 +36,8 @@ pub(super) fn read(content: &str, name: usize, into: &mut Vec<Attribute>) -> Res
         let start = part.as_ptr() as usize - content.as_ptr() as usize;
         start..start + part.len()
     };
-    for attribute in BytesStart::from_content(content, name).attributes() {
+    // Whether two are alike is seen below: the library would hash every name.
+    for attribute in BytesStart::from_content(content, name).attributes().with_checks(false) {
         let attribute = attribute.map_err(|_| ErrorKind::Syntax)?;
         let std::borrow::Cow::Borrowed(value) = attribute.value else { return Err(ErrorKind::Syntax) };
         let (name, value) = (place(attribute.key.0), place(value));
@@ -48,6 +49,9 @@ pub(super) fn read(content: &str, name: usize, into: &mut Vec<Attribute>) -> Res
         }
         if into.len() == MAX_ATTRIBUTES {
             return Err(ErrorKind::TooLong);
+        }
+        if into.iter().any(|other| bytes[other.name.clone()] == bytes[name.clone()]) {
+            return Err(ErrorKind::Syntax);
         }
         into.push(Attribute { name, value });
     }
@@ -87,11 +91,15 @@ fn well_named(name: &[u8]) -> Result<(), ErrorKind> {
     if name.len() > MAX_NAME {
         return Err(ErrorKind::TooLong);
     }
-    let (first, rest) = name.split_first().ok_or(ErrorKind::Syntax)?;
-    let inside = |b: &u8| b.is_ascii_alphanumeric() || b"_-.:".contains(b);
-    if (first.is_ascii_alphabetic() || *first == b'_') && rest.iter().all(inside) {
-        Ok(())
-    } else {
-        Err(ErrorKind::Syntax)
-    }
+    let plain = |part: &[u8]| match part.split_first() {
+        Some((first, rest)) => {
+            (first.is_ascii_alphabetic() || *first == b'_')
+                && rest.iter().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(b))
+        }
+        None => false,
+    };
+    let mut parts = name.split(|byte| *byte == b':');
+    // A prefix at the most.
+    let sound = parts.by_ref().take(2).all(plain) && parts.next().is_none();
+    if sound { Ok(()) } else { Err(ErrorKind::Syntax) }
 }

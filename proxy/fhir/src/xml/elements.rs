@@ -24,7 +24,7 @@ pub(super) struct Elements<S> {
 struct Frame<S> {
     state: S,
     kind: Kind,
-    /// What R4 defines it as.
+    /// What R4 defines it as, if that is looked up.
     ty: Option<TypeId>,
     /// Where its name starts in `names`, and what is in it in `seen`.
     name: usize,
@@ -159,7 +159,7 @@ impl<S: Copy> Elements<S> {
         let state = parent.state;
         if let Some(element) = parent.ty.and_then(|ty| ty.element(name)) {
             frame.ty = Some(element.ty);
-            if self.strict && !element.many {
+            if !element.many {
                 if self.seen[parent.seen..].contains(&element.json_name) {
                     return Err(ErrorKind::Duplicate);
                 }
@@ -182,8 +182,11 @@ impl<S: Copy> Elements<S> {
     }
 
     fn resource<K: Sink<State = S>>(&self, name: &[u8], frame: &mut Frame<S>, sink: &mut K) {
-        let known = std::str::from_utf8(name).ok().and_then(ResourceType::parse);
-        frame.ty = known.map(TypeId::of_resource);
+        // Only then it matters what comes once.
+        if self.strict {
+            let known = std::str::from_utf8(name).ok().and_then(ResourceType::parse);
+            frame.ty = known.map(TypeId::of_resource);
+        }
         frame.kind = Kind::Resource;
         sink.resource(frame.state, name);
     }

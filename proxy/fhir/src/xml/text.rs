@@ -130,19 +130,44 @@ fn known(reference: &[u8]) -> Result<(), ErrorKind> {
 /// Finds bytes that are no characters of XML, in a stream of UTF-8: controls, U+FFFE and U+FFFF.
 #[derive(Debug, Default)]
 pub(super) struct Characters {
+    /// The last two bytes.
     last: u32,
 }
+
+/// So many bytes are looked at in one go.
+const BLOCK: usize = 64;
 
 impl Characters {
     /// `Err` carries the offset in `chunk`.
     pub(super) fn feed(&mut self, chunk: &[u8]) -> Result<(), usize> {
-        for (at, &byte) in chunk.iter().enumerate() {
+        for (number, block) in chunk.chunks(BLOCK).enumerate() {
+            if block.iter().fold(false, |bad, byte| bad | is_control(*byte) | (*byte == 0xef))
+                || self.is_open()
+            {
+                self.bytes(block).map_err(|at| number * BLOCK + at)?;
+            } else {
+                self.last = 0;
+            }
+        }
+        Ok(())
+    }
+
+    /// A character of three bytes has begun that may be none.
+    fn is_open(&self) -> bool {
+        self.last & 0xff == 0xef || self.last & 0xffff == 0xefbf
+    }
+
+    fn bytes(&mut self, block: &[u8]) -> Result<(), usize> {
+        for (at, &byte) in block.iter().enumerate() {
             self.last = (self.last << 8 | u32::from(byte)) & 0x00ff_ffff;
-            let control = byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r');
-            if control || matches!(self.last, 0x00ef_bfbe | 0x00ef_bfbf) {
+            if is_control(byte) || matches!(self.last, 0x00ef_bfbe | 0x00ef_bfbf) {
                 return Err(at);
             }
         }
         Ok(())
     }
+}
+
+fn is_control(byte: u8) -> bool {
+    byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r')
 }
