@@ -3,7 +3,7 @@
 mod watch;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use fireguard_test_support::repository;
@@ -33,12 +33,13 @@ pub(crate) fn run(only: Option<&str>, seconds: u32) -> Result<(), Error> {
     let progress = Progress::begin();
     nightly(&progress)?;
     let fuzz = cargo_fuzz(&progress)?;
+    progress.step("building");
+    run_command(in_nightly(&fuzz).args(["build", "--fuzz-dir"]).arg(folder()).args(only), "cargo-fuzz")?;
+    let built = built()?;
     let mut runs = Vec::new();
     for target in chosen {
-        progress.step(&format!("{target}: building"));
-        run_command(in_nightly(&fuzz).args(["build", "--fuzz-dir"]).arg(folder()).arg(target), "cargo-fuzz")?;
         progress.step(&format!("{target}: {seconds} s"));
-        let run = one(&fuzz, target, seconds, &progress)?;
+        let run = one(&built, target, seconds, &progress)?;
         if let Some(input) = &run.input {
             progress.step(&format!("{target}: fails with {input}"));
         }
@@ -57,23 +58,32 @@ pub(crate) fn run(only: Option<&str>, seconds: u32) -> Result<(), Error> {
     if runs.iter().any(|(_, run)| run.input.is_some()) { Err(Error::TestsFailed) } else { Ok(()) }
 }
 
-/// Runs one target to its end.
-fn one(fuzz: &PathBuf, target: &str, seconds: u32, progress: &Progress) -> Result<Run, Error> {
-    let corpus = folder().join("corpus").join(target);
-    fs::create_dir_all(&corpus).map_err(Error::io(corpus.display().to_string()))?;
-    let mut command = in_nightly(fuzz);
-    command.args(["run", "--fuzz-dir"]).arg(folder()).arg(target).arg(&corpus);
-    command.arg(folder().join("seeds").join(target)).arg("--");
+/// Runs one target to its end: the program itself, which nothing builds anew.
+fn one(built: &Path, target: &str, seconds: u32, progress: &Progress) -> Result<Run, Error> {
+    let [corpus, artifacts] = ["corpus", "artifacts"].map(|name| folder().join(name).join(target));
+    for folder in [&corpus, &artifacts] {
+        fs::create_dir_all(folder).map_err(Error::io(folder.display().to_string()))?;
+    }
+    let mut command = Command::new(built.join(target));
+    command.arg(&corpus).arg(folder().join("seeds").join(target));
+    command.arg(format!("-artifact_prefix={}/", artifacts.display()));
     command.args([format!("-max_total_time={seconds}"), "-print_final_stats=1".to_owned()]);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    let mut child = command.spawn().map_err(Error::io("starting cargo-fuzz"))?;
+    let mut child = command.spawn().map_err(Error::io("starting the target"))?;
     let run = child.stderr.take().map(|stderr| watch(stderr, target, progress)).unwrap_or_default();
-    let status = child.wait().map_err(Error::io("waiting for cargo-fuzz"))?;
+    let status = child.wait().map_err(Error::io("waiting for the target"))?;
     if status.success() || run.input.is_some() {
         return Ok(run);
     }
     run.last.iter().for_each(|line| eprintln!("{line}"));
     Err(failed(&command, status))
+}
+
+/// Where cargo-fuzz puts what it builds.
+fn built() -> Result<PathBuf, Error> {
+    let version = output(Command::new("rustc").arg("-vV").env("RUSTUP_TOOLCHAIN", NIGHTLY), "rustc")?;
+    let host = version.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or_default();
+    Ok(folder().join("target").join(host).join("release"))
 }
 
 fn folder() -> PathBuf {
@@ -117,7 +127,7 @@ fn cargo_fuzz(progress: &Progress) -> Result<PathBuf, Error> {
 }
 
 /// cargo-fuzz, which asks for the cargo of its toolchain by itself.
-fn in_nightly(fuzz: &PathBuf) -> Command {
+fn in_nightly(fuzz: &Path) -> Command {
     let mut command = Command::new(fuzz);
     command.current_dir(repository::root()).env("RUSTUP_TOOLCHAIN", NIGHTLY);
     for name in ["CARGO", "RUSTC", "RUSTDOC"] {
