@@ -19,6 +19,7 @@ mod conditions;
 mod connections;
 mod disconnects;
 mod formats;
+mod framing;
 mod gzip;
 mod operations;
 mod outages;
