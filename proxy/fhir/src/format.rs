@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use crate::document::Syntax;
+use crate::parameters::Parameters;
 
 /// The media type to answer in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -63,10 +64,15 @@ impl Format {
         }
     }
 
-    /// The format of an error: what the caller accepts, or FHIR's own where it accepts nothing we have. `xml`: XML is
-    /// spoken.
-    pub fn for_errors(accept: Option<&str>, xml: bool) -> Self {
-        Accept::parse(accept, xml).format().unwrap_or(Self::FhirJson)
+    /// The format of an error: what the query asks for, or else what the caller accepts; FHIR's own where that is nothing
+    /// we have. `xml`: XML is spoken.
+    pub fn for_errors(query: Option<&str>, accept: Option<&str>, xml: bool) -> Self {
+        let parameters = query.and_then(|query| Parameters::parse(query.as_bytes()).ok());
+        let asked = parameters.and_then(|parameters| {
+            let value = parameters.all("_format").next()?;
+            Self::from_parameter(value, xml).ok()
+        });
+        asked.unwrap_or_else(|| Accept::parse(accept, xml).format().unwrap_or(Self::FhirJson))
     }
 
     /// The format that a `_format` parameter asks for. A plus sign may have become a space.
@@ -360,6 +366,22 @@ mod tests {
             ("application/xml+fhir", SYNTAX),
         ] {
             assert_eq!(Format::from_parameter(value, true), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn errors() {
+        for (query, accept, xml, expected) in [
+            (None, None, true, Format::FhirJson),
+            (None, Some("application/fhir+xml"), true, Format::FhirXml),
+            (None, Some("application/fhir+xml"), false, Format::FhirJson),
+            (Some("x=y&_format=xml"), Some("application/json"), true, Format::FhirXml),
+            (Some("_format=application%2Fxml"), None, true, Format::Xml),
+            (Some("_format=xml"), Some("application/json"), false, Format::Json),
+            (Some("_format=ttl"), Some("text/xml"), true, Format::Xml),
+            (Some("%ff=x&_format=xml"), Some("text/turtle"), true, Format::FhirJson),
+        ] {
+            assert_eq!(Format::for_errors(query, accept, xml), expected, "{query:?} {accept:?} {xml}");
         }
     }
 

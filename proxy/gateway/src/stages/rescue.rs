@@ -53,7 +53,7 @@ impl Rescue {
     /// `format`: what the interaction is answered in, where it is known.
     fn render(&self, failure: &Failure, format: Option<Format>) -> Response<Body> {
         let accept = || self.accept.as_ref().and_then(|accept| accept.to_str().ok());
-        let format = format.unwrap_or_else(|| Format::for_errors(accept(), false));
+        let format = format.unwrap_or_else(|| Format::for_errors(None, accept(), false));
         let outcome =
             OperationOutcome::error(failure.code, failure.message.as_ref()).with_request_id(self.id.as_str());
         let mut response = Response::new(full(outcome.to(format)));
