@@ -196,7 +196,7 @@ impl<N: Next<Ready>> Transform for Splice<N> {
         Ok(())
     }
 
-    async fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Failure> {
+    async fn finish(&mut self, _: &mut Vec<u8>) -> Result<(), Failure> {
         self.parts.finish().map_err(not_json)?;
         if let Some(resend) = self.resend.take()
             && !self.held.is_empty()
