@@ -99,7 +99,7 @@ async fn floods_end_early() {
         };
         assert!(matches!(*error.downcast().unwrap(), DecodeError::TooLong), "{coding:?}");
         assert!(out <= zeros.len() / 2, "{coding:?}: {out}");
-        assert!(matches!(body.frame().await, None), "{coding:?}");
+        assert!(body.frame().await.is_none(), "{coding:?}");
         // The same bytes are none if there are fewer of them.
         let few = encoded(coding, &zeros[..FREE as usize]).await;
         assert_eq!(decode(pieces(&few, 10, false), coding, narrow).await.unwrap().len(), FREE as usize);
