@@ -28,7 +28,7 @@ pub enum Glance {
 static AUTHORITY: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("://"));
 /// The texts of OperationOutcomes are not shown as they are.
 static OUTCOMES: LazyLock<[Finder<'static>; 2]> =
-    LazyLock::new(|| ["OperationOutcome", "\"issue\""].map(|needle| Finder::new(needle)));
+    LazyLock::new(|| ["OperationOutcome", "\"issue\""].map(Finder::new));
 
 /// So far is looked back for the object that a member belongs to.
 const LOOK_BACK: usize = 4096;
