@@ -3,11 +3,13 @@
 use std::error::Error;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full};
+use tokio::time::{Instant, timeout_at};
 
 use crate::replay::Replay;
 
@@ -73,10 +75,29 @@ impl Begun {
     ///
     /// # Errors
     /// The body broke off before.
-    pub async fn read(mut body: Body, at_least: usize) -> Result<Self, BodyError> {
+    pub async fn read(body: Body, at_least: usize) -> Result<Self, BodyError> {
+        Self::until(body, at_least, None).await
+    }
+
+    /// The same, but takes what is there once this time has passed and anything is.
+    ///
+    /// # Errors
+    /// As [`Begun::read`].
+    pub async fn read_within(body: Body, at_least: usize, time: Duration) -> Result<Self, BodyError> {
+        Self::until(body, at_least, Some(Instant::now() + time)).await
+    }
+
+    async fn until(mut body: Body, at_least: usize, until: Option<Instant>) -> Result<Self, BodyError> {
         let (mut first, mut all) = (Bytes::new(), BytesMut::new());
         while first.len().max(all.len()) < at_least && !body.is_end_stream() {
-            let frame = match body.frame().await {
+            let frame = match until.filter(|_| !first.is_empty()) {
+                None => body.frame().await,
+                Some(until) => match timeout_at(until, body.frame()).await {
+                    Ok(frame) => frame,
+                    Err(_) => break,
+                },
+            };
+            let frame = match frame {
                 Some(Ok(frame)) => frame,
                 Some(Err(error)) => return Err(error),
                 None => {

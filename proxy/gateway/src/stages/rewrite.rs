@@ -1,6 +1,7 @@
 //! Turns the server's own URLs into the client's, in headers and in the body.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use fireguard_fhir::document::{self, Syntax};
@@ -41,7 +42,7 @@ impl Stage<Ready> for Rewrite {
             return Ok(Response::from_parts(parts, body));
         }
         parts.headers.remove(header::CONTENT_LENGTH);
-        let body = if scope == Scope::Elements {
+        let body = if syntax == Syntax::Json && scope == Scope::Elements {
             match glanced(&rule, body).await? {
                 Ok(body) => return Ok(Response::from_parts(parts, body)),
                 Err(body) => body,
@@ -58,12 +59,13 @@ impl Stage<Ready> for Rewrite {
     }
 }
 
-/// So much is waited for, to see all of an answer.
+/// So much is waited for, to see all of an answer; and so long, once its beginning is there.
 const WHOLE: usize = 64 << 10;
+const MOMENT: Duration = Duration::from_millis(5);
 
 /// The body for the client, where a look at all of it is enough; or the body once more.
 async fn glanced(rule: &Rule, body: Body) -> Result<Result<Body, Body>, Failure> {
-    let begun = Begun::read(body, WHOLE)
+    let begun = Begun::read_within(body, WHOLE, MOMENT)
         .await
         .map_err(|error| Failure::upstream("the FHIR server's answer broke off", error.to_string()))?;
     if !begun.is_whole() {

@@ -69,8 +69,9 @@ impl Check<Box<Entered>> for Route {
             pages: Pages::Sealed(&*route.pages),
             xml: route.xml,
         };
-        let request = interaction::parse(&head)
-            .inspect_err(|_| entered.facts.answer_in(Format::for_errors(head.query, head.accept, route.xml)))?;
+        let request = interaction::parse(&head).inspect_err(|_| {
+            entered.facts.answer_in(Format::for_errors(head.query, head.accept, route.xml))
+        })?;
         entered.facts.answer_in(request.format);
         let _ = entered.facts.interaction.set(request.interaction.code());
         if let Some(resource_type) = request.interaction.resource_type() {
