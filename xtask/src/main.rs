@@ -65,7 +65,7 @@ enum Command {
     Hapi(hapi::Command),
     /// Build the archive that one downloads: binary, plugins, systemd units, sample configuration, licences; minutes.
     Release {
-        /// Compile the binary by what it does under load: a quarter of an hour, for a sixth less processor time.
+        /// Compile the binary by what it does under load: a quarter of an hour on two idle cores.
         #[arg(long)]
         pgo: bool,
     },

@@ -1,5 +1,4 @@
-//! The gateway compiled with what an instrumented one has counted under the benchmarks' loads: a sixth less processor
-//! time for a request.
+//! The gateway compiled with what an instrumented one has counted under the benchmarks' loads.
 //!
 //! cargo-pgo does the same steps but the load; it would be one more tool to install.
 
