@@ -13,15 +13,11 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 
 /// `target` of these lines.
-pub const TARGET: &str = "fireguard::access";
+const TARGET: &str = "fireguard::access";
 
 /// What is written of an exchange; `docs/guide/operations.md` explains the fields.
 #[derive(Serialize)]
 pub struct Line<'a> {
-    /// When it is written.
-    pub timestamp: Now,
-    /// As other lines have it.
-    pub level: &'static str,
     /// Its id.
     pub request_id: &'a str,
     /// Its HTTP method.
@@ -52,36 +48,20 @@ pub struct Line<'a> {
     pub milliseconds: f64,
     /// How the answer ended.
     pub end: &'static str,
-    /// What tells these lines from others.
-    pub target: &'static str,
 }
 
-impl Default for Line<'_> {
-    fn default() -> Self {
-        Self {
-            timestamp: Now,
-            level: "INFO",
-            request_id: "",
-            method: "",
-            route: "",
-            interaction: "",
-            resource_type: "",
-            status: 0,
-            upstream_status: 0,
-            attempts: 0,
-            source: "",
-            detail: None,
-            abort: None,
-            bytes: 0,
-            milliseconds: 0.0,
-            end: "",
-            target: TARGET,
-        }
-    }
+/// A line as other lines are: with what the general logger adds.
+#[derive(Serialize)]
+struct Written<'a> {
+    timestamp: Now,
+    level: &'static str,
+    #[serde(flatten)]
+    line: &'a Line<'a>,
+    target: &'static str,
 }
 
 /// The moment of writing, as other lines have it.
-pub struct Now;
+struct Now;
 
 impl Serialize for Now {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -93,12 +73,7 @@ impl Serialize for Now {
 
 static WRITTEN: AtomicBool = AtomicBool::new(false);
 
-/// Whether exchanges are noted here.
-pub fn is_written() -> bool {
-    WRITTEN.load(Ordering::Relaxed)
-}
-
-/// Notes exchanges from now on, or no more.
+/// Writes lines here from now on, or leaves them to the general logger.
 pub(crate) fn write(written: bool) {
     WRITTEN.store(written, Ordering::Relaxed);
 }
@@ -120,6 +95,9 @@ thread_local! {
 
 /// An exchange has ended.
 pub fn note(line: &Line<'_>) {
+    if !WRITTEN.load(Ordering::Relaxed) {
+        return line.log();
+    }
     let kept = KEPT.try_with(|kept| {
         let mut kept = kept.borrow_mut();
         kept.add(line);
@@ -143,10 +121,34 @@ pub fn rest() {
     });
 }
 
+impl Line<'_> {
+    /// For people, or not at all: as the general logger is set.
+    fn log(&self) {
+        tracing::info!(
+            target: TARGET,
+            request_id = self.request_id,
+            method = %self.method,
+            route = self.route,
+            interaction = self.interaction,
+            resource_type = self.resource_type,
+            status = self.status,
+            upstream_status = self.upstream_status,
+            attempts = self.attempts,
+            source = self.source,
+            detail = self.detail,
+            abort = self.abort,
+            bytes = self.bytes,
+            milliseconds = self.milliseconds,
+            end = self.end,
+        );
+    }
+}
+
 impl Kept {
     fn add(&mut self, line: &Line<'_>) {
         let before = self.lines.len();
-        match serde_json::to_writer(&mut self.lines, line) {
+        let written = Written { timestamp: Now, level: "INFO", line, target: TARGET };
+        match serde_json::to_writer(&mut self.lines, &written) {
             Ok(()) => self.lines.push(b'\n'),
             Err(_) => self.lines.truncate(before),
         }
@@ -174,7 +176,22 @@ mod tests {
     #[test]
     fn a_line_is_one_object() {
         let mut kept = Kept::default();
-        kept.add(&Line { request_id: "a\"b", detail: Some("x\ny"), milliseconds: 1.5, ..Line::default() });
+        kept.add(&Line {
+            request_id: "a\"b",
+            method: "GET",
+            route: "fhir",
+            interaction: "read",
+            resource_type: "Patient",
+            status: 502,
+            upstream_status: 0,
+            attempts: 1,
+            source: "upstream",
+            detail: Some("x\ny"),
+            abort: None,
+            bytes: 0,
+            milliseconds: 1.5,
+            end: "complete",
+        });
         let text = String::from_utf8(std::mem::take(&mut kept.lines)).unwrap();
         assert_eq!(text.lines().count(), 1);
         let line: serde_json::Value = serde_json::from_str(&text).unwrap();

@@ -7,11 +7,10 @@ use std::time::Instant;
 
 use fireguard_fhir::format::Format;
 use fireguard_traffic::rate::{Class, EntryCharge, Standing};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::access_log::{self, Line};
 use crate::exchange::RequestId;
-use tokio::sync::OwnedSemaphorePermit;
-
 use crate::failure::Failure;
 use crate::meters::{self, Labels};
 use crate::traces::{Ended, Trace};
@@ -187,44 +186,21 @@ impl Drop for Facts {
             end,
             request_id: self.id.as_str(),
         });
-        let milliseconds = (seconds * 1e4).round() / 10.0;
-        let (upstream_status, attempts) = (*self.upstream_status.get_mut(), *self.attempts.get_mut());
-        let abort = self.abort.get().map(String::as_str);
-        if access_log::is_written() {
-            return access_log::note(&Line {
-                request_id: self.id.as_str(),
-                method: self.method.as_str(),
-                route: &route,
-                interaction,
-                resource_type,
-                status,
-                upstream_status,
-                attempts,
-                source,
-                detail,
-                abort,
-                bytes,
-                milliseconds,
-                end,
-                ..Line::default()
-            });
-        }
-        tracing::info!(
-            target: access_log::TARGET,
-            request_id = self.id.as_str(),
-            method = %self.method,
-            route = &*route,
+        access_log::note(&Line {
+            request_id: self.id.as_str(),
+            method: self.method.as_str(),
+            route: &route,
             interaction,
             resource_type,
             status,
-            upstream_status,
-            attempts,
+            upstream_status: *self.upstream_status.get_mut(),
+            attempts: *self.attempts.get_mut(),
             source,
             detail,
-            abort,
+            abort: self.abort.get().map(String::as_str),
             bytes,
-            milliseconds,
+            milliseconds: (seconds * 1e4).round() / 10.0,
             end,
-        );
+        });
     }
 }
