@@ -24,6 +24,23 @@ pub enum Reader<S> {
     Xml(Box<xml::scan::Scanner<S>>),
 }
 
+/// A fault in a text and the byte it was found at. The display text never quotes the text itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fault<K> {
+    /// What is wrong.
+    pub kind: K,
+    /// Offset in bytes from the start of the text.
+    pub offset: u64,
+}
+
+impl<K: fmt::Display> fmt::Display for Fault<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (at byte {})", self.kind, self.offset)
+    }
+}
+
+impl<K: fmt::Debug + fmt::Display> std::error::Error for Fault<K> {}
+
 /// A fault in a document. The display text never quotes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Error {

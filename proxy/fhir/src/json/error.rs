@@ -2,14 +2,10 @@
 
 use std::fmt;
 
-/// A fault in a JSON text and the byte it was found at. The display text never quotes the text itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Error {
-    /// What is wrong.
-    pub kind: ErrorKind,
-    /// Offset in bytes from the start of the text.
-    pub offset: u64,
-}
+use crate::document::Fault;
+
+/// A fault in a JSON text.
+pub type Error = Fault<ErrorKind>;
 
 /// The kinds of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,19 +27,16 @@ pub enum ErrorKind {
     TooLong,
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match self.kind {
-            ErrorKind::Syntax => "not valid JSON",
-            ErrorKind::Truncated => "JSON ends too early",
-            ErrorKind::Trailing => "something follows the JSON value",
-            ErrorKind::Encoding => "not valid UTF-8 text",
-            ErrorKind::DuplicateKey => "an object has two members of one name",
-            ErrorKind::TooDeep => "nested too deeply",
-            ErrorKind::TooLong => "a member name, an exponent or an object is too long",
-        };
-        write!(f, "{what} (at byte {})", self.offset)
+        f.write_str(match self {
+            Self::Syntax => "not valid JSON",
+            Self::Truncated => "JSON ends too early",
+            Self::Trailing => "something follows the JSON value",
+            Self::Encoding => "not valid UTF-8 text",
+            Self::DuplicateKey => "an object has two members of one name",
+            Self::TooDeep => "nested too deeply",
+            Self::TooLong => "a member name, an exponent or an object is too long",
+        })
     }
 }
-
-impl std::error::Error for Error {}

@@ -2,14 +2,10 @@
 
 use std::fmt;
 
-/// A fault in an XML text and the byte it was found at. The display text never quotes the text itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Error {
-    /// What is wrong.
-    pub kind: ErrorKind,
-    /// Offset in bytes from the start of the text: the fault, or the end of the tag that has it.
-    pub offset: u64,
-}
+use crate::document::Fault;
+
+/// A fault in an XML text. Found in a tag, it may be at the end of it.
+pub type Error = Fault<ErrorKind>;
 
 /// The kinds of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,24 +37,21 @@ pub enum ErrorKind {
     TooLong,
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match self.kind {
-            ErrorKind::Syntax => "not well-formed XML",
-            ErrorKind::Truncated => "XML ends too early",
-            ErrorKind::Trailing => "something follows the outermost element",
-            ErrorKind::Encoding => "not XML text in UTF-8 without a byte order mark",
-            ErrorKind::Dtd => "a DTD, or an entity that needs one",
-            ErrorKind::Instruction => "a processing instruction",
-            ErrorKind::Namespace => "a namespace that is neither FHIR's nor, in narratives, that of XHTML",
-            ErrorKind::Attribute => "an attribute that FHIR's XML does not have",
-            ErrorKind::Structure => "not the structure of FHIR's XML",
-            ErrorKind::Duplicate => "an element that may come once is there twice",
-            ErrorKind::TooDeep => "nested too deeply",
-            ErrorKind::TooLong => "a name or a tag is too long",
-        };
-        write!(f, "{what} (at byte {})", self.offset)
+        f.write_str(match self {
+            Self::Syntax => "not well-formed XML",
+            Self::Truncated => "XML ends too early",
+            Self::Trailing => "something follows the outermost element",
+            Self::Encoding => "not XML text in UTF-8 without a byte order mark",
+            Self::Dtd => "a DTD, or an entity that needs one",
+            Self::Instruction => "a processing instruction",
+            Self::Namespace => "a namespace that is neither FHIR's nor, in narratives, that of XHTML",
+            Self::Attribute => "an attribute that FHIR's XML does not have",
+            Self::Structure => "not the structure of FHIR's XML",
+            Self::Duplicate => "an element that may come once is there twice",
+            Self::TooDeep => "nested too deeply",
+            Self::TooLong => "a name or a tag is too long",
+        })
     }
 }
-
-impl std::error::Error for Error {}
