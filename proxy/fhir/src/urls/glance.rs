@@ -59,23 +59,24 @@ impl Rewrite {
             }
             let Ok(url) = str::from_utf8(&body[text.start..text.end]) else { return Glance::Unclear };
             // What follows the base stays as it is written, unless it has a query to be looked at.
-            let moved = self.strip(url).filter(|rest| !rest.contains('?')).map(|rest| rest.as_bytes());
-            let other = if moved.is_none() { self.url(url) } else { None };
-            if moved.is_none() && other.is_none() {
-                continue;
-            }
+            let changed;
+            let (start, rest) = match self.strip(url).filter(|rest| !rest.contains('?')) {
+                Some(rest) => (self.to.as_str(), rest),
+                None => match self.url(url) {
+                    Some(url) => {
+                        changed = url;
+                        (changed.as_str(), "")
+                    }
+                    None => continue,
+                },
+            };
             if out.is_empty() {
                 out.reserve(body.len() + body.len() / 4);
             }
             out.extend_from_slice(&body[copied..text.start]);
+            write_escaped(&mut out, start);
+            out.extend_from_slice(rest.as_bytes());
             copied = text.end;
-            match (moved, other) {
-                (Some(rest), _) => {
-                    out.extend_from_slice(self.to.as_str().as_bytes());
-                    out.extend_from_slice(rest);
-                }
-                (None, url) => write_escaped(&mut out, &url.unwrap_or_default()),
-            }
         }
         if copied == 0 {
             return Glance::Unchanged;
