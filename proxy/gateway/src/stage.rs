@@ -74,84 +74,79 @@ pub trait Check<In>: Send + Sync + 'static {
     fn check(&self, input: In) -> Result<Self::Out, Failure>;
 }
 
-/// The layer of a check.
-pub struct CheckLayer<T>(T);
+/// What takes an input its way: a stage, or a check.
+pub trait Step<In, N>: Send + Sync + 'static {
+    /// Answers, or lets what comes next do so.
+    fn take(&self, input: In, next: N) -> Going;
+}
 
-/// The service of a check and all that comes after it; one pointer, as [`Staged`] is.
-pub struct Checked<T, N>(Arc<(T, N)>);
+/// A [`Stage`] as a step.
+pub struct Stages<T>(Arc<T>);
+
+/// A [`Check`] as a step.
+pub struct Checks<T>(T);
+
+/// The layer of a step.
+pub struct StepLayer<T>(Arc<T>);
+
+/// The service of a step and all that comes after it. Every call clones it; so it is one pointer.
+pub struct Stepped<T, N>(Arc<(Arc<T>, N)>);
+
+/// Makes a layer of a stage.
+pub fn layer<T>(stage: T) -> StepLayer<Stages<T>> {
+    StepLayer(Arc::new(Stages(Arc::new(stage))))
+}
 
 /// Makes a layer of a check.
-pub fn check<T>(check: T) -> CheckLayer<T> {
-    CheckLayer(check)
+pub fn check<T>(check: T) -> StepLayer<Checks<T>> {
+    StepLayer(Arc::new(Checks(check)))
 }
 
-impl<T: Clone, N> Layer<N> for CheckLayer<T> {
-    type Service = Checked<T, N>;
-
-    fn layer(&self, next: N) -> Checked<T, N> {
-        Checked(Arc::new((self.0.clone(), next)))
-    }
-}
-
-impl<T, N> Clone for Checked<T, N> {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
-}
-
-impl<In, T, N> Service<In> for Checked<T, N>
+impl<In, T, N> Step<In, N> for Stages<T>
 where
+    T: Stage<In>,
     In: Send + 'static,
+    N: Next<T::Out>,
+{
+    fn take(&self, input: In, mut next: N) -> Going {
+        match self.0.pass(input) {
+            Ok(input) => next.call(input),
+            Err(input) => Box::pin(Arc::clone(&self.0).handle(input, next)),
+        }
+    }
+}
+
+impl<In, T, N> Step<In, N> for Checks<T>
+where
     T: Check<In>,
     N: Next<T::Out>,
 {
-    type Response = Response<Body>;
-    type Error = Failure;
-    type Future = Going;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, input: In) -> Going {
-        let (check, next) = &*self.0;
-        match check.check(input) {
-            Ok(input) => next.clone().call(input),
+    fn take(&self, input: In, mut next: N) -> Going {
+        match self.0.check(input) {
+            Ok(input) => next.call(input),
             Err(failure) => Box::pin(ready(Err(failure))),
         }
     }
 }
 
-/// The layer of a stage.
-pub struct StageLayer<T>(Arc<T>);
+impl<T, N> Layer<N> for StepLayer<T> {
+    type Service = Stepped<T, N>;
 
-/// The service of a stage and all that comes after it. Every call clones it; so it is one pointer.
-pub struct Staged<T, N>(Arc<(Arc<T>, N)>);
-
-/// Makes a layer of a stage.
-pub fn layer<T>(stage: T) -> StageLayer<T> {
-    StageLayer(Arc::new(stage))
-}
-
-impl<T, N> Layer<N> for StageLayer<T> {
-    type Service = Staged<T, N>;
-
-    fn layer(&self, next: N) -> Staged<T, N> {
-        Staged(Arc::new((Arc::clone(&self.0), next)))
+    fn layer(&self, next: N) -> Stepped<T, N> {
+        Stepped(Arc::new((Arc::clone(&self.0), next)))
     }
 }
 
-impl<T, N> Clone for Staged<T, N> {
+impl<T, N> Clone for Stepped<T, N> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<In, T, N> Service<In> for Staged<T, N>
+impl<In, T, N> Service<In> for Stepped<T, N>
 where
-    In: Send + 'static,
-    T: Stage<In>,
-    N: Next<T::Out>,
+    T: Step<In, N>,
+    N: Clone,
 {
     type Response = Response<Body>;
     type Error = Failure;
@@ -162,12 +157,8 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, input: In) -> Self::Future {
-        let (stage, next) = &*self.0;
-        let mut next = next.clone();
-        match stage.pass(input) {
-            Ok(input) => next.call(input),
-            Err(input) => Box::pin(Arc::clone(stage).handle(input, next)),
-        }
+    fn call(&mut self, input: In) -> Going {
+        let (step, next) = &*self.0;
+        step.take(input, next.clone())
     }
 }

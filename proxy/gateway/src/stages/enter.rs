@@ -21,7 +21,6 @@ const METHOD_OVERRIDES: [HeaderName; 3] = [
 ];
 
 /// The stage.
-#[derive(Clone)]
 pub struct Enter {
     shared: Arc<Shared>,
 }

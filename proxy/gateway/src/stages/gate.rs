@@ -12,7 +12,6 @@ use crate::stage::Check;
 use crate::state::{Route, Shared};
 
 /// The stage. Refusals are 403, or 400 for search parameters that are too many or not on the route's list.
-#[derive(Clone)]
 pub struct Gate(Rules);
 
 /// What a request is judged by, whole or as an entry of a Bundle.

@@ -25,22 +25,15 @@ impl Stage<Ready> for Metadata {
     type Out = Ready;
 
     fn pass(&self, exchange: Ready) -> Result<Ready, Ready> {
-        if matches!(exchange.request.interaction, Interaction::Capabilities) {
-            Err(exchange)
-        } else {
-            Ok(exchange)
-        }
-    }
-
-    async fn handle<N: Next<Ready>>(self: Arc<Self>, ready: Ready, mut next: N) -> Answer {
-        let request = &ready.request;
+        let request = &exchange.request;
         let plain = matches!(request.interaction, Interaction::Capabilities)
             && request.parameters.is_empty()
             && request.pretty.is_none()
             && request.format.syntax() == Syntax::Json;
-        if !plain {
-            return next.call(ready).await;
-        }
+        if plain { Err(exchange) } else { Ok(exchange) }
+    }
+
+    async fn handle<N: Next<Ready>>(self: Arc<Self>, ready: Ready, mut next: N) -> Answer {
         let route = Arc::clone(&ready.route);
         let (wish, base) = (Wish::of(&ready), ready.face.base.to_string());
         if let Some((statement, age)) = route.metadata.get(&base) {

@@ -12,7 +12,8 @@ use crate::failure::{Failure, Source};
 use crate::stage::{Answer, Next, Stage, headers_of};
 use crate::state::{Route, Shared};
 
-/// The stage. What entries of a batch cost is counted in the stage `body`. Answers 429 with `Retry-After`; every answer on a limited route says what the client has left.
+/// The stage. What entries of a batch cost is counted in the stage `body`. Answers 429 with `Retry-After`; every answer
+/// on a limited route says what the client has left.
 pub struct Rate {
     ipv6_prefix: u8,
 }

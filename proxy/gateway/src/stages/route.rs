@@ -15,7 +15,6 @@ use crate::stage::Check;
 use crate::state::{self, Shared};
 
 /// The stage. Answers 404 outside of every route, and what [`interaction::parse`] refuses.
-#[derive(Clone)]
 pub struct Route {
     shared: Arc<Shared>,
 }

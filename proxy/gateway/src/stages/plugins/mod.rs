@@ -38,14 +38,12 @@ impl Stage<Ready> for Plugins {
     type Out = Ready;
 
     fn pass(&self, exchange: Ready) -> Result<Ready, Ready> {
-        if exchange.route.rebuilds() { Err(exchange) } else { Ok(exchange) }
+        // A CapabilityStatement describes the server, not a patient.
+        let described = matches!(exchange.request.interaction, Interaction::Capabilities);
+        if exchange.route.rebuilds() && !described { Err(exchange) } else { Ok(exchange) }
     }
 
     async fn handle<N: Next<Ready>>(self: Arc<Self>, mut ready: Ready, mut next: N) -> Answer {
-        // A CapabilityStatement describes the server, not a patient.
-        if matches!(ready.request.interaction, Interaction::Capabilities) {
-            return next.call(ready).await;
-        }
         // What is changed on the way has no validator the server could compare, and no raw form.
         let request = Arc::make_mut(&mut ready.request);
         request.preconditions = Preconditions::default();
