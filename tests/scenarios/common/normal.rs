@@ -48,6 +48,7 @@ impl Normaliser {
     pub(crate) fn body(&mut self, body: &[u8]) -> String {
         match serde_json::from_slice::<Value>(body) {
             Ok(mut json) => {
+                sort_included(&mut json);
                 self.json(&mut json);
                 serde_json::to_string_pretty(&json).unwrap()
             }
@@ -157,6 +158,17 @@ impl Normaliser {
     }
 }
 
+/// HAPI has included resources in a set: what order they are in is another one for each search.
+fn sort_included(bundle: &mut Value) {
+    let Some(entries) = bundle.get_mut("entry").and_then(Value::as_array_mut) else { return };
+    let place = |entry: &Value| match entry["search"]["mode"].as_str() {
+        Some("include") => entry["fullUrl"].as_str().map(str::to_owned),
+        _ => None,
+    };
+    // Stable, and `None` comes first: matches stay in their order.
+    entries.sort_by_key(place);
+}
+
 /// Whether a text ends as `Patient/` does.
 fn after_type(text: &str) -> bool {
     let Some(before) = text.strip_suffix('/') else { return false };
@@ -187,4 +199,16 @@ fn only_what_has_to_differ_is_taken_out() {
     let body = br#"{"id":"1000","meta":{"versionId":"1","lastUpdated":"x","source":"y"},"v":1.50}"#;
     let expected = "{\n  \"id\": \"#1\",\n  \"meta\": {\n    \"versionId\": \"1\",\n    \"lastUpdated\": \"[time]\"\n  },\n  \"v\": 1.50\n}";
     assert_eq!(normaliser.body(body), expected);
+}
+
+#[test]
+fn only_included_resources_are_sorted() {
+    let entry = |id: &str, mode: &str| serde_json::json!({"fullUrl": id, "search": {"mode": mode}});
+    let mut bundle = serde_json::json!({"entry": [
+        entry("2", "match"), entry("9", "include"), entry("1", "match"), entry("8", "include"),
+    ]});
+    sort_included(&mut bundle);
+    let order: Vec<_> =
+        bundle["entry"].as_array().unwrap().iter().map(|e| e["fullUrl"].as_str().unwrap()).collect();
+    assert_eq!(order, ["2", "1", "8", "9"]);
 }
