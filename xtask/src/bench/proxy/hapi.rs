@@ -1,5 +1,5 @@
 //! In front of HAPI on PostgreSQL: what is left of its throughput, what is added to its answers' time, and the proxy's
-//! part of all processor time. Everything shares all cores, the clients too.
+//! part of all processor time, beside nginx's in the same place. Everything shares all cores, the clients too.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::Bench;
 use super::backend::{self, Backend};
 use super::fireguard::Extras;
+use super::peers::Peer;
 use super::process::Proxy;
 use crate::bench::load::{Clients, Load, Round, Target};
 use crate::bench::row::{Goal, Row, median};
@@ -56,27 +57,34 @@ const KINDS: [Kind; 4] = [
 pub(super) async fn measure(bench: &Bench) -> Result<Vec<Row>, Error> {
     let backend = Backend::start(bench, POOL)?;
     let proxy = bench.fireguard.start(&backend.front(), Extras::default())?;
+    let nginx =
+        bench.peers.contains(&Peer::Nginx).then(|| Peer::Nginx.start(&backend.front())).transpose()?;
     let direct = Target { address: backend.address, tls: None };
     let mut rows = Vec::new();
     for kind in &KINDS {
         bench.progress.step(&format!("HAPI: {}", kind.name));
         let sides = Sides { backend: &backend, proxy: &proxy, direct: &direct, kind };
-        sides.round(true, BUSY, WARM_UP / 2).await?;
-        sides.round(false, BUSY, WARM_UP / 2).await?;
-        let (mut rates, mut shares) = (Vec::new(), Vec::new());
+        sides.through(&proxy, BUSY, WARM_UP / 2).await?;
+        sides.without(BUSY, WARM_UP / 2).await?;
+        let (mut rates, mut shares, mut beside) = (Vec::new(), Vec::new(), Vec::new());
         for turn in 0..bench.rounds(20) {
             let (through, without) = sides.both(turn, BUSY).await?;
-            rates.push((through.round.rate(), without.round.rate()));
+            rates.push((through.round.rate(), without.rate()));
             shares.push(through.share * 100.0);
+            if let Some(nginx) = &nginx {
+                let other = sides.through(nginx, BUSY, ROUND).await?;
+                beside.push((through.share * 100.0, other.share * 100.0));
+            }
         }
         let name = |what: &str| format!("HAPI, {}, {what}", kind.name);
         let goal = Some(Goal::RatioAtLeast(kind.throughput));
         rows.push(Row::beside(name("4 clients, answers/s"), "direct", &rates, goal));
-        rows.push(Row::alone(
-            name("CPU, % of HAPI's and PostgreSQL's"),
-            shares,
-            kind.share.map(Goal::AtMost),
-        ));
+        let share = name("CPU, % of HAPI's and PostgreSQL's");
+        let goal = kind.share.map(Goal::AtMost);
+        rows.push(match nginx {
+            Some(_) => Row::beside(share, Peer::Nginx.name(), &beside, goal),
+            None => Row::alone(share, shares, goal),
+        });
         if kind.latency {
             rows.extend(sides.latency(bench, &name).await?);
         }
@@ -104,7 +112,7 @@ impl Sides<'_> {
         let mut medians = Vec::new();
         for turn in 0..bench.rounds(20) {
             let (through, without) = self.both(turn, 1).await?;
-            medians.push((through.round.quantile(0.5), without.round.quantile(0.5)));
+            medians.push((through.round.quantile(0.5), without.quantile(0.5)));
         }
         let added = median(medians.iter().map(|(through, without)| through - without).collect());
         let row = Row::beside(name("1 client, p50, ms"), "direct", &medians, None);
@@ -112,32 +120,47 @@ impl Sides<'_> {
     }
 
     /// Who goes first takes turns: what HAPI leaves behind is for the other.
-    async fn both(&self, turn: u16, clients: usize) -> Result<(Measured, Measured), Error> {
+    async fn both(&self, turn: u16, clients: usize) -> Result<(Measured, Round), Error> {
         if turn.is_multiple_of(2) {
-            let through = self.round(true, clients, ROUND).await?;
-            Ok((through, self.round(false, clients, ROUND).await?))
+            let through = self.through(self.proxy, clients, ROUND).await?;
+            Ok((through, self.without(clients, ROUND).await?))
         } else {
-            let without = self.round(false, clients, ROUND).await?;
-            Ok((self.round(true, clients, ROUND).await?, without))
+            let without = self.without(clients, ROUND).await?;
+            Ok((self.through(self.proxy, clients, ROUND).await?, without))
         }
     }
 
-    async fn round(&self, through: bool, clients: usize, time: Duration) -> Result<Measured, Error> {
-        let target = if through { &self.proxy.target } else { self.direct };
+    async fn through(&self, proxy: &Proxy, clients: usize, time: Duration) -> Result<Measured, Error> {
+        let running = self.running(&proxy.target, clients).await?;
+        let (before, hapi) = (proxy.usage()?, self.backend.usage()?);
+        let round = running.during(time).await?;
+        let share = (proxy.usage()? - before).total / (self.backend.usage()? - hapi);
+        running.finish().await?;
+        Ok(Measured { round: self.answered(round)?, share })
+    }
+
+    async fn without(&self, clients: usize, time: Duration) -> Result<Round, Error> {
+        let running = self.running(self.direct, clients).await?;
+        let round = running.during(time).await?;
+        running.finish().await?;
+        self.answered(round)
+    }
+
+    /// Clients that have settled.
+    async fn running(&self, target: &Target, clients: usize) -> Result<Clients, Error> {
         let requests = (self.kind.requests)(target.address).into();
         let load = Load { target: target.clone(), clients, requests, expected: None, rate: None };
         Clients::first(&load).await?;
         let clients = Clients::start(&load);
         clients.during(SETTLE).await?;
-        let (proxy, hapi) = (self.proxy.usage()?, self.backend.usage()?);
-        let round = clients.during(time).await?;
-        let share = (self.proxy.usage()? - proxy).total / (self.backend.usage()? - hapi);
-        clients.finish().await?;
+        Ok(clients)
+    }
+
+    fn answered(&self, round: Round) -> Result<Round, Error> {
         if round.refused > 0 || round.answered == 0 {
-            let message =
-                format!("HAPI answered {} and refused {}: {}", round.answered, round.refused, self.kind.name);
-            return Err(Error::Usage(message));
+            let (answered, refused, kind) = (round.answered, round.refused, self.kind.name);
+            return Err(Error::Usage(format!("HAPI answered {answered} and refused {refused}: {kind}")));
         }
-        Ok(Measured { round, share })
+        Ok(round)
     }
 }
