@@ -6,6 +6,7 @@
 
 pub mod join;
 pub mod parts;
+pub mod places;
 pub mod requests;
 pub mod split;
 
