@@ -8,6 +8,7 @@ pub mod join;
 pub mod parts;
 pub mod places;
 pub mod requests;
+pub mod responses;
 pub mod split;
 
 /// An entry's own elements and its resource.
