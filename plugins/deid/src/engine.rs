@@ -28,7 +28,7 @@ impl Engine {
     /// type that R4 knows, and refuse what is not a resource in valid JSON.
     ///
     /// Asks the host once for the tokens and once for the date offsets of all resources.
-    pub fn process(&mut self, host: &dyn Host, resources: &[Vec<u8>]) -> Vec<Verdict> {
+    pub fn process<R: AsRef<[u8]>>(&mut self, host: &dyn Host, resources: &[R]) -> Vec<Verdict> {
         self.answers(host, resources).unwrap_or_else(|error| {
             host.log(Level::Error, &format!("no pseudonyms: {error}"));
             let refusal =
@@ -37,9 +37,14 @@ impl Engine {
         })
     }
 
-    fn answers(&mut self, host: &dyn Host, resources: &[Vec<u8>]) -> Result<Vec<Verdict>, HostError> {
+    fn answers<R: AsRef<[u8]>>(
+        &mut self,
+        host: &dyn Host,
+        resources: &[R],
+    ) -> Result<Vec<Verdict>, HostError> {
         let mut walk = Walk::new(&mut self.matcher, Day::of(host.now()));
-        let walk_one = |resource: &Vec<u8>| {
+        let walk_one = |resource: &R| {
+            let resource = resource.as_ref();
             let outcome = walk.resource(resource, resource_type(resource)?);
             outcome.map_err(|error| Verdict::of_rewrite(resource, Err(error)))
         };
@@ -50,8 +55,8 @@ impl Engine {
                 Verdict::refuse("exception", "the host's pseudonyms are not what de-identification needs");
             return Ok(vec![refusal; resources.len()]);
         };
-        let finish = |(walked, resource): (Result<Walked, Verdict>, &Vec<u8>)| match walked {
-            Ok(walked) => finish(walked, resource, &holes, &answers),
+        let finish = |(walked, resource): (Result<Walked, Verdict>, &R)| match walked {
+            Ok(walked) => finish(walked, resource.as_ref(), &holes, &answers),
             Err(verdict) => verdict,
         };
         Ok(walked.into_iter().zip(resources).map(finish).collect())

@@ -30,7 +30,9 @@ mod walk;
 
 pub use engine::Engine;
 
-use fireguard_sdk::{Direction, Exchange, Host, Plan, Plugin, Problem, Settings, Verdict};
+use fireguard_sdk::{
+    Direction, Exchange, Host, Interest, Item, Plan, Plugin, Problem, Resources, Settings, Verdict,
+};
 
 /// The plugin: an [`Engine`] for the rules in the file `rules`.
 #[derive(Debug)]
@@ -52,7 +54,8 @@ impl Plugin for Deid {
         };
         match rules {
             Ok(rules) if problems.is_empty() => {
-                let plan = Plan::new([Direction::ToClient, Direction::ToServer]);
+                let everything = Interest::resources([Direction::ToClient, Direction::ToServer]);
+                let plan = Plan::new([everything]);
                 let plan = if rules.need_keys() { plan.needing(["pseudonym"]) } else { plan };
                 Ok((Self(Engine::new(rules)), plan))
             }
@@ -63,16 +66,12 @@ impl Plugin for Deid {
             }
         }
     }
+}
 
-    fn process(
-        &mut self,
-        host: &dyn Host,
-        _: &Exchange,
-        _: Direction,
-        resources: &[Vec<u8>],
-    ) -> Vec<Verdict> {
-        self.0.process(host, resources)
+impl Resources for Deid {
+    fn resources(&mut self, host: &dyn Host, _: &Exchange, _: Direction, items: &[Item]) -> Vec<Verdict> {
+        self.0.process(host, items)
     }
 }
 
-fireguard_sdk::export!(Deid);
+fireguard_sdk::export!(Deid: Resources);

@@ -236,7 +236,7 @@ fn what_is_no_resource_is_refused_or_dropped_and_never_quoted() {
     assert!(host.lines().is_empty());
     let deep = format!(r#"{{"resourceType":"Patient","extension":{}1{}}}"#, "[".repeat(64), "]".repeat(64));
     assert!(matches!(engine.process(&host, &[deep.into_bytes()])[0], Verdict::Refuse(_)));
-    assert_eq!(engine.process(&host, &[]), []);
+    assert_eq!(engine.process::<Vec<u8>>(&host, &[]), []);
 }
 
 #[test]

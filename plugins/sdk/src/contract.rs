@@ -1,10 +1,10 @@
-//! What host and plugin say to each other (`wit/plugin.wit`), in plain Rust.
+//! What host and plugin say to each other (`wit/plugin.wit`), in plain Rust: what all phases share.
 
-use fireguard_fhir::json::{self, Rewrite};
+use crate::{Direction, Field};
 
-use crate::Host;
-
-/// A plugin that changes or filters resources.
+/// What every plugin has: settings, and a plan. Besides it implements a trait for each phase it takes part in:
+/// [`Request`](crate::Request), [`Resources`](crate::Resources), [`Written`](crate::Written),
+/// [`Ingest`](crate::Ingest).
 pub trait Plugin: Sized {
     /// Takes the settings and says what the plugin wants to see. Called once for each instance, and an
     /// instance may serve one exchange only: be quick.
@@ -12,35 +12,6 @@ pub trait Plugin: Sized {
     /// # Errors
     /// Everything that is wrong with the settings and files, not just the first of it.
     fn configure(settings: Settings) -> Result<(Self, Plan), Vec<Problem>>;
-
-    /// One verdict for each resource, in the same order. Each resource is one JSON object as it was sent.
-    fn process(
-        &mut self,
-        host: &dyn Host,
-        exchange: &Exchange,
-        direction: Direction,
-        resources: &[Vec<u8>],
-    ) -> Vec<Verdict>;
-}
-
-/// Which way a body travels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
-    /// From the caller to the FHIR server: what is about to be written.
-    ToServer,
-    /// From the FHIR server to the caller: what is about to be read.
-    ToClient,
-}
-
-/// The request that a call belongs to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Exchange {
-    /// The request id, as it stands in logs and in `X-Request-Id`.
-    pub id: String,
-    /// The name of the route in the configuration.
-    pub route: String,
-    /// The FHIR interaction code: `read`, `search-type`, `transaction`, …
-    pub interaction: String,
 }
 
 /// What the configuration gives to a plugin.
@@ -79,52 +50,50 @@ pub struct Problem {
 }
 
 /// What the plugin wants to see. The host calls it for nothing else.
+///
+/// ```
+/// use fireguard_sdk::{Direction, Interest, Plan};
+///
+/// let plan = Plan::new([
+///     Interest::resources([Direction::ToClient]).of_types(["Patient", "RelatedPerson"]),
+///     Interest::request().of_interactions(["search-type"]),
+/// ])
+/// .needing(["pseudonym"]);
+/// assert_eq!(plan.interests[1].phase, "request");
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// FHIR interaction codes; empty: every interaction that carries resources.
-    pub interactions: Vec<String>,
-    /// Resource types; empty: every type.
-    pub resource_types: Vec<String>,
-    /// Directions; empty: the plugin sees no resources.
-    pub directions: Vec<Direction>,
+    /// A call is made when one of them fits.
+    pub interests: Vec<Interest>,
     /// Capabilities without which the plugin cannot work, `pseudonym` for instance: not granted, it is not
     /// loaded.
     pub needs: Vec<String>,
 }
 
-/// What becomes of one resource.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
-    /// It passes as it is.
-    Keep,
-    /// It passes with these edits, sorted by `start` and without overlap.
-    Edits(Vec<Edit>),
-    /// These bytes take its place.
-    Replace(Vec<u8>),
-    /// It is left out of the Bundle; a single resource is answered as if it did not exist.
-    Drop,
-    /// The whole exchange is refused.
-    Refuse(Refusal),
+/// When the host calls one phase.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Interest {
+    /// `request`, `resources`, `written` or `ingest`.
+    pub phase: String,
+    /// FHIR interaction codes; empty: every interaction.
+    pub interactions: Vec<String>,
+    /// Resource types; empty: every type.
+    pub resource_types: Vec<String>,
+    /// For `resources`: the directions; empty: none.
+    pub directions: Vec<Direction>,
 }
 
-/// Replaces the bytes from `start` up to, not including, `end` with `text`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Edit {
-    /// The first byte that goes.
-    pub start: u32,
-    /// The first byte after that stays.
-    pub end: u32,
-    /// What takes their place.
-    pub text: Vec<u8>,
-}
-
-/// Why a plugin refuses. The text goes to logs and perhaps to the caller: it must not quote the resource.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Why a plugin refuses. Where the caller's own request is refused, the caller is told: it must not quote a resource.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Refusal {
     /// A code of <http://hl7.org/fhir/issue-type>, `business-rule` for instance.
     pub code: String,
     /// One sentence for people.
     pub message: String,
+    /// An OperationOutcome in JSON that says more than the sentence.
+    pub outcome: Option<Vec<u8>>,
+    /// `status`: the HTTP status, 400 to 599; 422 without it.
+    pub extras: Vec<Field>,
 }
 
 impl Problem {
@@ -136,17 +105,10 @@ impl Problem {
 }
 
 impl Plan {
-    /// Every resource of every interaction that travels in these directions.
+    /// A plan of these interests.
     #[must_use]
-    pub fn new(directions: impl IntoIterator<Item = Direction>) -> Self {
-        Self { directions: directions.into_iter().collect(), ..Self::default() }
-    }
-
-    /// Of these types only.
-    #[must_use]
-    pub fn of_types<'a>(mut self, types: impl IntoIterator<Item = &'a str>) -> Self {
-        self.resource_types = types.into_iter().map(str::to_owned).collect();
-        self
+    pub fn new(interests: impl IntoIterator<Item = Interest>) -> Self {
+        Self { interests: interests.into_iter().collect(), ..Self::default() }
     }
 
     /// With these capabilities, or not at all.
@@ -157,39 +119,65 @@ impl Plan {
     }
 }
 
-impl Verdict {
-    /// What a rewriter's outcome comes to: keep when nothing changes, replace when something does, and a
-    /// refusal (`structure`) when the resource is not valid JSON.
+impl Interest {
+    /// Every request.
     #[must_use]
-    pub fn of_rewrite(resource: &[u8], outcome: Result<Rewrite, json::Error>) -> Self {
-        match outcome {
-            Ok(rewrite) if rewrite.is_unchanged() => Self::Keep,
-            Ok(rewrite) => Self::Replace(rewrite.apply(resource)),
-            Err(error) => Self::refuse("structure", format!("a resource is {error}")),
-        }
+    pub fn request() -> Self {
+        Self { phase: "request".to_owned(), ..Self::default() }
     }
 
-    /// A refusal with a code of <http://hl7.org/fhir/issue-type>.
+    /// Every resource that travels in these directions.
     #[must_use]
-    pub fn refuse(code: &str, message: impl Into<String>) -> Self {
-        Self::Refuse(Refusal { code: code.to_owned(), message: message.into() })
+    pub fn resources(directions: impl IntoIterator<Item = Direction>) -> Self {
+        let directions = directions.into_iter().collect();
+        Self { phase: "resources".to_owned(), directions, ..Self::default() }
+    }
+
+    /// Every write.
+    #[must_use]
+    pub fn written() -> Self {
+        Self { phase: "written".to_owned(), ..Self::default() }
+    }
+
+    /// Every message.
+    #[must_use]
+    pub fn ingest() -> Self {
+        Self { phase: "ingest".to_owned(), ..Self::default() }
+    }
+
+    /// Of these resource types only.
+    #[must_use]
+    pub fn of_types<'a>(mut self, types: impl IntoIterator<Item = &'a str>) -> Self {
+        self.resource_types = types.into_iter().map(str::to_owned).collect();
+        self
+    }
+
+    /// In these FHIR interactions only.
+    #[must_use]
+    pub fn of_interactions<'a>(mut self, interactions: impl IntoIterator<Item = &'a str>) -> Self {
+        self.interactions = interactions.into_iter().map(str::to_owned).collect();
+        self
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use fireguard_fhir::json::Step;
+impl Refusal {
+    /// With a code of <http://hl7.org/fhir/issue-type> and one sentence.
+    #[must_use]
+    pub fn new(code: &str, message: impl Into<String>) -> Self {
+        Self { code: code.to_owned(), message: message.into(), ..Self::default() }
+    }
 
-    use super::*;
+    /// With an HTTP status other than 422.
+    #[must_use]
+    pub fn with_status(mut self, status: u16) -> Self {
+        self.extras.push(Field::new("status", status.to_string()));
+        self
+    }
 
-    #[test]
-    fn a_refusal_does_not_quote_the_resource() {
-        let verdict = Verdict::of_rewrite(
-            b"{\"family\":Chalmers}",
-            json::transform(b"{\"family\":Chalmers}", |_, _, _| Step::Keep),
-        );
-        let Verdict::Refuse(refusal) = verdict else { panic!("{verdict:?}") };
-        assert_eq!(refusal.code, "structure");
-        assert_eq!(refusal.message, "a resource is not valid JSON (at byte 10)");
+    /// With an OperationOutcome in JSON.
+    #[must_use]
+    pub fn with_outcome(mut self, outcome: impl Into<Vec<u8>>) -> Self {
+        self.outcome = Some(outcome.into());
+        self
     }
 }

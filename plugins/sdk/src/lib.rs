@@ -1,15 +1,18 @@
 //! Write Fireguard plugins in Rust.
 //!
-//! A plugin is a type that implements [`Plugin`], given to [`export!`]. The host calls `configure` once for
-//! each instance and `process` with the resources of each body. What a plugin may ask of the host is behind
-//! [`Host`], so the same code runs in a native test against [`testing::TestHost`].
+//! A plugin is a type that implements [`Plugin`] and a trait for each phase it takes part in ([`Request`],
+//! [`Resources`], [`Written`], [`Ingest`]), given to [`export!`] with the names of these phases. The host calls
+//! `configure` once for each instance, and a phase's function for what the plan asks to see. What a plugin may ask of
+//! the host is behind [`Host`], so the same code runs in a native test against [`testing::TestHost`].
 //!
 //! Resources are bytes. [`json::transform`] rewrites them and copies what nothing touches, many times faster
 //! than a tree of values, and without changing a digit or a space elsewhere.
 //!
 //! ```
 //! use fireguard_sdk::json::{self, Step};
-//! use fireguard_sdk::{Direction, Exchange, Host, Plan, Plugin, Problem, Settings, Verdict};
+//! use fireguard_sdk::{
+//!     Direction, Exchange, Host, Interest, Item, Plan, Plugin, Problem, Resources, Settings, Verdict,
+//! };
 //!
 //! /// Takes telephone numbers and photographs out of what is read.
 //! struct NoContact;
@@ -17,31 +20,33 @@
 //! impl Plugin for NoContact {
 //!     fn configure(settings: Settings) -> Result<(Self, Plan), Vec<Problem>> {
 //!         settings.refuse_unknown(&[])?;
-//!         Ok((Self, Plan::new([Direction::ToClient]).of_types(["Patient", "Practitioner"])))
+//!         let people = Interest::resources([Direction::ToClient]).of_types(["Patient", "Practitioner"]);
+//!         Ok((Self, Plan::new([people])))
 //!     }
+//! }
 //!
-//!     fn process(&mut self, _: &dyn Host, _: &Exchange, _: Direction, resources: &[Vec<u8>]) -> Vec<Verdict> {
-//!         let rewrite = |resource: &Vec<u8>| {
-//!             let outcome = json::transform(resource, |path, _, _| match path {
+//! impl Resources for NoContact {
+//!     fn resources(&mut self, _: &dyn Host, _: &Exchange, _: Direction, items: &[Item]) -> Vec<Verdict> {
+//!         let rewrite = |item: &Item| {
+//!             let outcome = json::transform(&item.content, |path, _, _| match path {
 //!                 "telecom" | "photo" | "contact.telecom" => Step::Drop,
 //!                 "contact" => Step::Enter(()),
 //!                 _ => Step::Keep,
 //!             });
-//!             Verdict::of_rewrite(resource, outcome)
+//!             Verdict::of_rewrite(&item.content, outcome)
 //!         };
-//!         resources.iter().map(rewrite).collect()
+//!         items.iter().map(rewrite).collect()
 //!     }
 //! }
 //!
-//! fireguard_sdk::export!(NoContact);
+//! fireguard_sdk::export!(NoContact: Resources);
 //!
 //! # fn main() {
 //! // And a test of it:
 //! use fireguard_sdk::testing::TestHost;
 //!
-//! let resource = br#"{"resourceType":"Patient","telecom":[{"value":"555"}],"weight":1.50}"#.to_vec();
-//! let exchange = Exchange { id: "1".into(), route: "fhir".into(), interaction: "read".into() };
-//! let verdicts = NoContact.process(&TestHost::new(), &exchange, Direction::ToClient, &[resource]);
+//! let item = Item::new(*br#"{"resourceType":"Patient","telecom":[{"value":"555"}],"weight":1.50}"#);
+//! let verdicts = NoContact.resources(&TestHost::new(), &Exchange::of("read"), Direction::ToClient, &[item]);
 //! assert_eq!(verdicts, [Verdict::Replace(br#"{"resourceType":"Patient","weight":1.50}"#.to_vec())]);
 //! # }
 //! ```
@@ -54,6 +59,7 @@
 
 mod contract;
 mod host;
+mod phase;
 mod settings;
 
 #[cfg(target_family = "wasm")]
@@ -62,19 +68,30 @@ pub mod guest;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
 
-pub use contract::{Direction, Edit, Exchange, File, Plan, Plugin, Problem, Refusal, Settings, Verdict};
+pub use contract::{File, Interest, Plan, Plugin, Problem, Refusal, Settings};
 pub use fireguard_fhir as fhir;
 pub use fireguard_fhir::json;
-pub use host::{Host, HostError, Level};
+pub use host::{Coding, Entry, Host, HostError, HttpRequest, HttpResponse, Level, Match};
+pub use phase::{
+    Action, Answer, Direction, Edit, Event, Exchange, Field, Head, Ingest, Item, Message, MessageProblem,
+    Request, Resources, Settled, Verdict, Written,
+};
 
-/// Makes a type that implements [`Plugin`] the component's exports. Once in a crate; outside WebAssembly it
-/// is nothing.
+/// Makes a type that implements [`Plugin`] the component's exports, for the phases named after it:
+/// `export!(MyPlugin: Request, Resources)`. Once in a crate; outside WebAssembly it only checks that the type
+/// implements these traits.
 ///
 /// The compiler does not count what this expands to as unsafe code of the crate that calls it, so a plugin
 /// can forbid unsafe code.
 #[macro_export]
 macro_rules! export {
-    ($plugin:ty) => {
+    ($plugin:ty: $($phase:ident),+ $(,)?) => {
+        $(#[cfg(not(target_family = "wasm"))]
+        const _: () = {
+            const fn implements<P: $crate::$phase>() {}
+            implements::<$plugin>();
+        };)+
+
         #[cfg(target_family = "wasm")]
         const _: () = {
             ::std::thread_local! {
@@ -95,17 +112,78 @@ macro_rules! export {
                 }
             }
 
-            impl $crate::guest::resources::Guest for Component {
-                fn process(
-                    exchange: $crate::guest::resources::Exchange,
-                    direction: $crate::guest::resources::Direction,
-                    resources: ::std::vec::Vec<::std::vec::Vec<u8>>,
-                ) -> ::std::vec::Vec<$crate::guest::resources::Verdict> {
-                    PLUGIN.with(|plugin| plugin.process(exchange, direction, &resources))
-                }
-            }
+            $crate::guest::bindings::setup::export_setup!(
+                Component with_types_in $crate::guest::bindings::setup
+            );
 
-    $crate::guest::bindings::export_component!(Component with_types_in $crate::guest::bindings);
+            $($crate::export_phase!($phase, Component, PLUGIN);)+
         };
+    };
+}
+
+/// One phase of [`export!`].
+#[doc(hidden)]
+#[macro_export]
+macro_rules! export_phase {
+    (Request, $component:ident, $plugin:ident) => {
+        impl $crate::guest::request::Guest for $component {
+            fn process(
+                exchange: $crate::guest::request::Exchange,
+                head: $crate::guest::request::Head,
+            ) -> $crate::guest::request::Action {
+                $plugin.with(|plugin| plugin.request(exchange, head))
+            }
+        }
+
+        $crate::guest::bindings::request::export_request!(
+            $component with_types_in $crate::guest::bindings::request
+        );
+    };
+    (Resources, $component:ident, $plugin:ident) => {
+        impl $crate::guest::resources::Guest for $component {
+            fn process(
+                exchange: $crate::guest::resources::Exchange,
+                direction: $crate::guest::resources::Direction,
+                resources: ::std::vec::Vec<$crate::guest::resources::Item>,
+            ) -> ::std::vec::Vec<$crate::guest::resources::Verdict> {
+                $plugin.with(|plugin| plugin.resources(exchange, direction, resources))
+            }
+        }
+
+        $crate::guest::bindings::resources::export_resources!(
+            $component with_types_in $crate::guest::bindings::resources
+        );
+    };
+    (Written, $component:ident, $plugin:ident) => {
+        impl $crate::guest::written::Guest for $component {
+            fn process(
+                events: ::std::vec::Vec<$crate::guest::written::Event>,
+            ) -> ::std::vec::Vec<$crate::guest::written::Settled> {
+                $plugin.with(|plugin| plugin.written(events))
+            }
+        }
+
+        $crate::guest::bindings::written::export_written!(
+            $component with_types_in $crate::guest::bindings::written
+        );
+    };
+    (Ingest, $component:ident, $plugin:ident) => {
+        impl $crate::guest::ingest::Guest for $component {
+            fn process(
+                exchange: $crate::guest::ingest::Exchange,
+                messages: ::std::vec::Vec<$crate::guest::ingest::Message>,
+            ) -> ::std::vec::Vec<
+                ::std::result::Result<
+                    ::std::vec::Vec<::std::vec::Vec<u8>>,
+                    $crate::guest::ingest::Problem,
+                >,
+            > {
+                $plugin.with(|plugin| plugin.ingest(exchange, messages))
+            }
+        }
+
+        $crate::guest::bindings::ingest::export_ingest!(
+            $component with_types_in $crate::guest::bindings::ingest
+        );
     };
 }

@@ -156,6 +156,7 @@ fn spec(plugin: &config::Plugin, component: Source) -> PluginSpec {
             cpu_per_call: plugin.cpu_per_call,
             wall_per_call: plugin.wall_per_call,
             memory: usize::try_from(plugin.memory).unwrap_or(usize::MAX),
+            ..Limits::default()
         },
         on_failure: match plugin.on_failure {
             config::OnFailure::Refuse => OnFailure::Refuse,

@@ -10,6 +10,7 @@ use wasmtime_wasi::I32Exit;
 
 use crate::capability::pseudonym::GrantFault;
 use crate::clock::CpuSpent;
+use crate::contract::{Phase, VERSIONS};
 use crate::host::{MemorySpent, one_line};
 use crate::verdict::BadVerdict;
 
@@ -38,12 +39,29 @@ pub enum LoadError {
     #[error("the component does not compile: {0}")]
     Compile(String),
     /// It is a component, but no plugin.
-    #[error("the component exports no {}; it exports {}", list(missing), list(found))]
+    #[error("the component exports no {missing}; it exports {}", list(found))]
     MissingExports {
-        /// The interfaces it lacks.
-        missing: Vec<String>,
+        /// The interface it lacks.
+        missing: String,
         /// What it exports instead.
         found: Vec<String>,
+    },
+    /// It is a plugin of another version of the contract.
+    #[error(
+        "the component was built for version {built_for} of the plugin contract; this host serves {}",
+        VERSIONS.join(", ")
+    )]
+    Version {
+        /// The version it was built for.
+        built_for: String,
+    },
+    /// It is another component than the configuration names.
+    #[error("the component is sha256:{found}, and the configuration says sha256:{wanted}")]
+    Digest {
+        /// SHA-256 of the component, in hexadecimal digits.
+        found: String,
+        /// That of the configuration.
+        wanted: String,
     },
     /// It needs something that no plugin gets.
     #[error("the component imports {}, which the host does not offer", list(unknown))]
@@ -69,8 +87,8 @@ pub enum LoadError {
     MissingGrant {
         /// The plugin's name.
         plugin: String,
-        /// The grant's name.
-        grant: &'static str,
+        /// The grant's name in the configuration.
+        grant: String,
     },
     /// The plugin failed while it was being configured.
     #[error("the plugin failed while it was being configured")]
@@ -78,14 +96,11 @@ pub enum LoadError {
     /// The plugin refuses its settings or files. One line each.
     #[error("{}", lines(.0))]
     Settings(Vec<Problem>),
-    /// The plugin wants to see something that does not exist.
-    #[error(
-        "the plugin's plan names {}: no interaction, no resource type of R4, no wish known here",
-        list(unknown)
-    )]
+    /// The plugin wants something that does not exist. One line for each.
+    #[error("the plugin's plan asks for what there is not: {}", faults.join("; "))]
     Plan {
-        /// The names.
-        unknown: Vec<String>,
+        /// What is wrong, each with its place in the plan.
+        faults: Vec<String>,
     },
     /// The host is shutting down.
     #[error("the host is shutting down")]
@@ -130,12 +145,12 @@ pub enum CallError {
     /// It handed over something that is malformed or too large.
     #[error("the plugin broke the calling convention, or handed over more than it may")]
     Convention,
-    /// It gave too few or too many verdicts.
-    #[error("the plugin gave {given} verdicts for {resources} resources")]
+    /// It gave too few or too many answers.
+    #[error("the plugin gave {given} answers to {asked} questions")]
     WrongCount {
-        /// How many resources it was asked about.
-        resources: usize,
-        /// How many verdicts it gave.
+        /// How many resources, events or messages it was asked about.
+        asked: usize,
+        /// How many answers it gave.
         given: usize,
     },
     /// A verdict does not fit its resource.
@@ -146,6 +161,9 @@ pub enum CallError {
         /// What is wrong.
         fault: BadVerdict,
     },
+    /// It was called in a phase that it takes no part in.
+    #[error("the plugin does not export the phase {}", .0.name())]
+    NoPhase(Phase),
     /// A fresh instance refused the settings that the first one accepted.
     #[error("the plugin no longer accepts its settings")]
     Settings,

@@ -4,16 +4,13 @@ use std::sync::Arc;
 
 use wasmtime::ResourceLimiter;
 
-use crate::capability::{log, pseudonym, wasi};
+use crate::capability::{States, wasi};
 use crate::clock::Meter;
-
-/// Tables hold function pointers: this many elements are 800 KB.
-const TABLE_ELEMENTS: usize = 100_000;
+use crate::contract::Exchange;
 
 /// The data of one store: the state of each capability, and what bounds the guest.
 pub(crate) struct HostState {
-    pub(crate) log: log::State,
-    pub(crate) pseudonym: pseudonym::State,
+    pub(crate) capabilities: States,
     pub(crate) wasi: wasi::State,
     pub(crate) memory: MemoryLimit,
     pub(crate) meter: Arc<Meter>,
@@ -21,15 +18,15 @@ pub(crate) struct HostState {
 
 impl HostState {
     /// Called before each call of the guest: allowances that count by call start afresh.
-    pub(crate) fn begin_call(&mut self, exchange: &str) {
-        self.log.begin_call(exchange);
+    pub(crate) fn begin_call(&mut self, exchange: Option<&Exchange>) {
+        self.capabilities.begin_call(exchange);
         self.wasi.begin_call();
     }
 
     /// Called after each call, also a failed one.
     pub(crate) fn end_call(&mut self) {
-        self.log.end_call();
-        self.wasi.end_call(&self.log);
+        self.capabilities.end_call();
+        self.wasi.end_call(&self.capabilities.log);
     }
 }
 
@@ -43,12 +40,15 @@ pub(crate) struct MemorySpent;
 pub(crate) struct MemoryLimit {
     limit: usize,
     memory: usize,
+    /// Of tables.
+    limit_elements: usize,
     elements: usize,
 }
 
 impl MemoryLimit {
-    pub(crate) fn new(limit: usize) -> Self {
-        MemoryLimit { limit, memory: 0, elements: 0 }
+    /// With bytes of memory, and elements of tables.
+    pub(crate) fn new(limit: usize, limit_elements: usize) -> Self {
+        MemoryLimit { limit, memory: 0, limit_elements, elements: 0 }
     }
 }
 
@@ -70,7 +70,7 @@ impl ResourceLimiter for MemoryLimit {
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         self.elements = self.elements.saturating_add(desired.saturating_sub(current));
-        if self.elements > TABLE_ELEMENTS { Err(MemorySpent.into()) } else { Ok(true) }
+        if self.elements > self.limit_elements { Err(MemorySpent.into()) } else { Ok(true) }
     }
 
     fn instances(&self) -> usize {
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn memories_add_up() {
-        let mut limit = MemoryLimit::new(100);
+        let mut limit = MemoryLimit::new(100, 10);
         assert!(limit.memory_growing(0, 60, None).unwrap());
         assert!(limit.memory_growing(60, 70, None).unwrap());
         assert!(limit.memory_growing(0, 30, None).unwrap());

@@ -3,24 +3,26 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::Store;
+use wasmtime::component::{self, ComponentNamedList, Lift, Lower};
 
-use crate::capability::{log, pseudonym, wasi};
+use crate::capability::wasi;
 use crate::clock::{Meter, on_tick};
-use crate::contract::{Direction, Exchange, Plan, ResourcePlugin, setup, wire};
-use crate::error::CallError;
+use crate::contract::{
+    Direction, Event, Exchange, Head, Item, Message, Phase, Plan, Settled, function, ingest, request,
+    resources, setup, written,
+};
+use crate::error::{CallError, LoadError};
 use crate::host::{HostState, MemoryLimit};
 use crate::plugin::Loaded;
-use crate::spec::Limits;
 
 /// An instance that has been configured. After a failed call it is of no use: the guest may have stopped
 /// halfway through anything.
 pub(crate) struct Instance {
     store: Store<HostState>,
-    guest: ResourcePlugin,
-    limits: Limits,
+    guest: component::Instance,
+    plugin: Arc<Loaded>,
     /// Given back after the store is gone: fields are dropped in this order.
     _slot: OwnedSemaphorePermit,
 }
@@ -33,60 +35,119 @@ impl Instance {
     ///
     /// # Errors
     /// [`CallError`], as any call.
-    pub(crate) async fn start(plugin: &Loaded) -> Result<(Instance, Configured), CallError> {
+    pub(crate) async fn start(plugin: &Arc<Loaded>) -> Result<(Instance, Configured), CallError> {
         let slot = plugin.engine.slot(&plugin.slots).await.ok_or(CallError::Busy)?;
         let mut store = store(plugin);
         let meter = Arc::clone(&store.data().meter);
-        store.data_mut().begin_call("");
+        store.data_mut().begin_call(None);
         // Instantiating already runs code of the guest: the start functions of its modules.
         let call = async {
             let guest = plugin.pre.instantiate_async(&mut store).await?;
-            let settings = guest.fireguard_plugin_setup();
-            let configured = settings.call_configure(&mut store, &plugin.settings, &plugin.files).await?;
+            let configure = function::<setup::Configure<'_>, setup::Configured>(
+                &mut store,
+                &guest,
+                &plugin.exports.configure,
+            )?;
+            let (configured,) =
+                configure.call_async(&mut store, (&plugin.settings, &plugin.files[..])).await?;
             Ok((guest, configured))
         };
-        let answer = guarded(&meter, &plugin.limits, call).await;
+        let answer = guarded(&meter, plugin, call).await;
         store.data_mut().end_call();
         let (guest, configured) = answer?;
-        Ok((Instance { store, guest, limits: plugin.limits, _slot: slot }, configured))
+        Ok((Instance { store, guest, plugin: Arc::clone(plugin), _slot: slot }, configured))
+    }
+
+    /// Checks the types of all functions of the contract that the component exports.
+    ///
+    /// # Errors
+    /// [`LoadError::Contract`].
+    pub(crate) fn check(&mut self) -> Result<(), LoadError> {
+        self.plugin.exports.check(&mut self.store, &self.guest)
+    }
+
+    /// Asks what becomes of a request.
+    ///
+    /// # Errors
+    /// [`CallError`], as for all calls; the instance is to be dropped then.
+    pub(crate) async fn request(
+        &mut self,
+        exchange: &Exchange,
+        head: &Head,
+    ) -> Result<request::Wire, CallError> {
+        let (action,): request::Processed =
+            self.call::<request::Process<'_>, _>(Phase::Request, Some(exchange), (exchange, head)).await?;
+        Ok(action)
     }
 
     /// Asks for the verdicts on `resources`; their number and fit are not checked here.
-    ///
-    /// # Errors
-    /// [`CallError`]; the instance is to be dropped then.
-    pub(crate) async fn process(
+    pub(crate) async fn resources(
         &mut self,
         exchange: &Exchange,
         direction: Direction,
-        resources: &[Bytes],
-    ) -> Result<Vec<wire::Verdict>, CallError> {
-        let meter = Arc::clone(&self.store.data().meter);
-        let Instance { store, guest, limits, _slot } = self;
-        store.data_mut().begin_call(&exchange.id);
+        resources: &[Item],
+    ) -> Result<Vec<resources::Verdict>, CallError> {
+        let resources: Vec<_> = resources.iter().map(Item::borrowed).collect();
+        let (verdicts,): resources::Processed = self
+            .call::<resources::Process<'_>, _>(
+                Phase::Resources,
+                Some(exchange),
+                (exchange, direction, &resources[..]),
+            )
+            .await?;
+        Ok(verdicts)
+    }
+
+    /// Tells of writes; the number of answers is not checked here.
+    pub(crate) async fn written(&mut self, events: &[Event]) -> Result<Vec<Settled>, CallError> {
+        let exchange = events.first().map(|event| &event.exchange);
+        let events: Vec<_> = events.iter().map(Event::borrowed).collect();
+        let (settled,): written::Processed =
+            self.call::<written::Process<'_>, _>(Phase::Written, exchange, (&events[..],)).await?;
+        Ok(settled)
+    }
+
+    /// Asks what messages become; the number of answers is not checked here.
+    pub(crate) async fn ingest(
+        &mut self,
+        exchange: &Exchange,
+        messages: &[Message],
+    ) -> Result<ingest::Processed, CallError> {
+        let messages: Vec<_> = messages.iter().map(Message::borrowed).collect();
+        self.call::<ingest::Process<'_>, _>(Phase::Ingest, Some(exchange), (exchange, &messages[..])).await
+    }
+
+    async fn call<P, R>(
+        &mut self,
+        phase: Phase,
+        exchange: Option<&Exchange>,
+        parameters: P,
+    ) -> Result<R, CallError>
+    where
+        P: ComponentNamedList + Lower + Send + Sync,
+        R: ComponentNamedList + Lift + Send + Sync + 'static,
+    {
+        let Instance { store, guest, plugin, _slot } = self;
+        let index = plugin.exports.process(phase).ok_or(CallError::NoPhase(phase))?;
+        let meter = Arc::clone(&store.data().meter);
+        store.data_mut().begin_call(exchange);
         store.set_epoch_deadline(1);
-        let resources: Vec<&[u8]> = resources.iter().map(|bytes| &bytes[..]).collect();
         let call = async {
-            // The generated call would want each resource in a vector of its own.
-            let process = *guest.fireguard_plugin_resources().func_process().func();
-            let process =
-                process.typed::<(&Exchange, Direction, &[&[u8]]), (Vec<wire::Verdict>,)>(&mut *store)?;
-            let (verdicts,) = process.call_async(&mut *store, (exchange, direction, &resources)).await?;
-            Ok(verdicts)
+            let process = function::<P, R>(&mut *store, guest, index)?;
+            process.call_async(&mut *store, parameters).await
         };
-        let verdicts = guarded(&meter, limits, call).await;
+        let answer = guarded(&meter, plugin, call).await;
         store.data_mut().end_call();
-        verdicts
+        answer
     }
 }
 
 fn store(plugin: &Loaded) -> Store<HostState> {
     let limits = &plugin.limits;
     let host = HostState {
-        log: log::prepare(Arc::clone(&plugin.name)),
-        pseudonym: pseudonym::prepare(plugin.keyed.clone(), &plugin.name),
+        capabilities: plugin.granted.prepare(&plugin.name),
         wasi: wasi::prepare(),
-        memory: MemoryLimit::new(limits.memory),
+        memory: MemoryLimit::new(limits.memory, limits.table_elements),
         meter: plugin.engine.clock().meter(limits.cpu_per_call),
     };
     let mut store = Store::new(plugin.pre.engine(), host);
@@ -102,9 +163,10 @@ fn store(plugin: &Loaded) -> Store<HostState> {
 /// Runs one call within its CPU budget and its deadline.
 async fn guarded<T>(
     meter: &Meter,
-    limits: &Limits,
+    plugin: &Loaded,
     call: impl Future<Output = wasmtime::Result<T>>,
 ) -> Result<T, CallError> {
+    let limits = &plugin.limits;
     match tokio::time::timeout(limits.wall_per_call, meter.run(call)).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => Err(CallError::new(&error, limits.cpu_per_call, limits.memory)),

@@ -1,12 +1,12 @@
 //! The wasmtime host of Fireguard plugins: engine, phases, capabilities, limits.
 //!
 //! A plugin is a WebAssembly component that exports the interfaces of `wit/plugin.wit`. [`Plugin::load`]
-//! compiles it, checks it and hands it its settings; [`Plugin::session`] opens one exchange; and
-//! [`Session::process`] asks it what becomes of the resources of a body.
+//! compiles it, checks it and hands it its settings; [`Plugin::session`] opens one exchange; and the session's calls, one
+//! for each phase, ask it what becomes of a request, of the resources of a body, of writes, of messages.
 //!
 //! ```no_run
 //! # async fn demo() -> Result<(), Box<dyn std::error::Error>> {
-//! use fireguard_plugin_host::{Direction, Engine, EngineConfig, Exchange, Outcome, Plugin, PluginSpec};
+//! use fireguard_plugin_host::{Direction, Engine, EngineConfig, Exchange, Item, Outcome, Plugin, PluginSpec};
 //!
 //! let engine = Engine::new(EngineConfig::default())?;
 //! let plugin = Plugin::load(&engine, PluginSpec::new("deid", "deid.wasm")).await?;
@@ -18,7 +18,7 @@
 //! };
 //! let resource = bytes::Bytes::from_static(br#"{"resourceType":"Patient"}"#);
 //! let mut session = plugin.session();
-//! for verdict in session.process(&exchange, Direction::ToClient, &[resource.clone()]).await? {
+//! for verdict in session.process(&exchange, Direction::ToClient, &[Item::new(resource.clone())]).await? {
 //!     match verdict.apply(&resource)? {
 //!         Outcome::Unchanged => { /* pass the resource on */ }
 //!         Outcome::Changed(_bytes) => { /* pass these bytes on */ }
@@ -52,10 +52,13 @@ mod verdict;
 pub use capability::key::{Secret, WeakKey};
 pub use capability::pseudonym::{GrantFault, PseudonymGrant};
 pub use clock::TICK;
-pub use contract::{Direction, Exchange, Extra, Plan, Refusal};
+pub use contract::{
+    Action, Answer, Direction, Event, Exchange, Field, Head, Interest, Item, Message, MessageProblem, Phase,
+    Phases, Plan, Refusal, Settled,
+};
 pub use engine::{Allocation, Engine, EngineConfig, EngineError};
 pub use error::{CallError, LoadError, Problem};
 pub use plugin::Plugin;
-pub use session::{Session, Stats};
+pub use session::{Ingested, Session, Stats};
 pub use spec::{Grants, Limits, NamedFile, OnFailure, PluginSpec, Source};
 pub use verdict::{BadVerdict, Edit, Outcome, Verdict};

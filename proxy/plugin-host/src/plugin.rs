@@ -9,11 +9,11 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 use tokio::task::JoinError;
-use wasmtime::component::Component;
+use wasmtime::component::{Component, InstancePre};
 
 use crate::cache::Compiled;
-use crate::capability::pseudonym::{self, Keyed};
-use crate::contract::{Direction, EXPORTS, IMPORTS, Plan, ResourcePluginPre, setup};
+use crate::capability::Granted;
+use crate::contract::{Direction, Exports, IMPORTS, PACKAGE, Phase, Phases, Plan, setup, version};
 use crate::engine::{Allocation, Backend, Engine};
 use crate::error::{LoadError, Problem};
 use crate::host::{HostState, hex, one_line};
@@ -38,24 +38,35 @@ pub(crate) struct Loaded {
     pub(crate) name: Arc<str>,
     pub(crate) engine: Engine,
     pub(crate) slots: Arc<Semaphore>,
-    pub(crate) pre: ResourcePluginPre<HostState>,
+    pub(crate) pre: InstancePre<HostState>,
+    pub(crate) exports: Exports,
     pub(crate) settings: String,
     pub(crate) files: Vec<setup::File>,
-    pub(crate) keyed: Option<Arc<Keyed>>,
+    pub(crate) granted: Granted,
     pub(crate) limits: Limits,
-    on_failure: OnFailure,
+    pub(crate) on_failure: OnFailure,
     allocation: Allocation,
     digest: String,
 }
 
 impl Loaded {
-    fn granted(&self, capability: &str) -> Result<(), LoadError> {
-        let plugin = self.name.to_string();
-        match capability {
-            "pseudonym" if self.keyed.is_some() => Ok(()),
-            "pseudonym" => Err(LoadError::MissingGrant { plugin, grant: "pseudonym" }),
-            unknown => Err(LoadError::Plan { unknown: vec![one_line(unknown, PROBLEM_BYTES)] }),
+    /// Whether the plugin gets the capabilities that it cannot work without.
+    fn provide(&self, needs: &[String]) -> Result<(), LoadError> {
+        for (number, need) in needs.iter().enumerate() {
+            match self.granted.has(need) {
+                Ok(true) => {}
+                Ok(false) => {
+                    let (plugin, grant) = (self.name.to_string(), need.replace('-', "_"));
+                    return Err(LoadError::MissingGrant { plugin, grant });
+                }
+                Err(all) => {
+                    let need = one_line(need, PROBLEM_BYTES);
+                    let fault = format!("needs/{number}: {need:?} is no capability: {}", all.join(", "));
+                    return Err(LoadError::Plan { faults: vec![fault] });
+                }
+            }
         }
+        Ok(())
     }
 }
 
@@ -70,17 +81,16 @@ impl Plugin {
     pub async fn load(engine: &Engine, spec: PluginSpec) -> Result<Plugin, LoadError> {
         let engine = engine.clone();
         let loaded = tokio::task::spawn_blocking(move || prepare(engine, spec));
-        let loaded = loaded.await.map_err(interrupted)??;
-        let (_, configured) = Instance::start(&loaded).await.map_err(LoadError::Start)?;
+        let loaded = Arc::new(loaded.await.map_err(interrupted)??);
+        let (mut instance, configured) = Instance::start(&loaded).await.map_err(LoadError::Start)?;
+        instance.check()?;
         let plan =
             configured.map_err(|problems| LoadError::Settings(problems_of(problems, &loaded.files)))?;
-        let wants = Wants::new(plan).map_err(|unknown| LoadError::Plan {
-            unknown: unknown.iter().take(PROBLEMS).map(|name| one_line(name, PROBLEM_BYTES)).collect(),
+        let wants = Wants::new(plan, loaded.exports.phases()).map_err(|faults| LoadError::Plan {
+            faults: faults.iter().take(PROBLEMS).map(|fault| one_line(fault, PROBLEM_BYTES)).collect(),
         })?;
-        for need in wants.needs() {
-            loaded.granted(need)?;
-        }
-        Ok(Plugin { loaded: Arc::new(loaded), wants: Arc::new(wants) })
+        loaded.provide(&wants.plan().needs)?;
+        Ok(Plugin { loaded, wants: Arc::new(wants) })
     }
 
     /// Opens an exchange. Nothing is instantiated before the first call.
@@ -88,11 +98,36 @@ impl Plugin {
         Session::new(Arc::clone(&self.loaded))
     }
 
-    /// Whether the plugin's plan asks for resources of this type, travelling in this direction, in this
-    /// FHIR interaction (`read`, `search-type`, …). The groups `search` and `history` and their members
-    /// stand for each other: who wants one is asked when nobody knows which.
+    /// The phases that the component exports.
+    pub fn phases(&self) -> Phases {
+        self.loaded.exports.phases()
+    }
+
+    /// Whether the plugin's plan asks for requests of this FHIR interaction (`read`, `search-type`, …) for this type;
+    /// without a type, for the whole system. The groups `search` and `history` and their members stand for each other:
+    /// who wants one is asked when nobody knows which. So it is for the other questions.
+    pub fn wants_request(&self, interaction: &str, resource_type: Option<&str>) -> bool {
+        self.wants.includes(Phase::Request, interaction, resource_type)
+    }
+
+    /// Whether the plan asks for resources of this type, travelling in this direction, in this interaction.
     pub fn wants(&self, interaction: &str, direction: Direction, resource_type: &str) -> bool {
-        self.wants.includes(interaction, direction, resource_type)
+        self.wants.includes_resources(interaction, direction, Some(resource_type))
+    }
+
+    /// Whether the plan may ask for any resource of a body that travels in this direction, in this interaction.
+    pub fn wants_direction(&self, interaction: &str, direction: Direction) -> bool {
+        self.wants.includes_resources(interaction, direction, None)
+    }
+
+    /// Whether the plan asks for writes of this kind (`create`, `update`, `patch`, `delete`) of this type.
+    pub fn wants_written(&self, interaction: &str, resource_type: &str) -> bool {
+        self.wants.includes(Phase::Written, interaction, Some(resource_type))
+    }
+
+    /// Whether the plan asks for messages.
+    pub fn wants_messages(&self) -> bool {
+        self.wants.includes(Phase::Ingest, "", None)
     }
 
     /// The name under `[plugins]`.
@@ -120,6 +155,11 @@ impl Plugin {
         self.loaded.allocation
     }
 
+    /// The version of the contract that it was built for.
+    pub fn contract_version(&self) -> &str {
+        self.loaded.exports.version
+    }
+
     /// SHA-256 of the component, in hexadecimal digits.
     pub fn digest(&self) -> &str {
         &self.loaded.digest
@@ -139,26 +179,27 @@ impl fmt::Debug for Plugin {
 /// Everything about a plugin that needs no call of the guest. Blocks.
 fn prepare(engine: Engine, spec: PluginSpec) -> Result<Loaded, LoadError> {
     let name: Arc<str> = spec.name.into();
-    let keyed = spec
-        .grants
-        .pseudonym
-        .map(pseudonym::validate)
-        .transpose()
-        .map_err(|fault| LoadError::Grant { plugin: name.to_string(), grant: "pseudonym", fault })?;
+    let granted = Granted::validate(spec.grants, &name)?;
     let bytes = read(spec.component)?;
     let digest: [u8; 32] = Sha256::digest(&bytes).into();
+    if let Some(wanted) = spec.digest.filter(|wanted| *wanted != digest) {
+        return Err(LoadError::Digest { found: hex(&digest), wanted: hex(&wanted) });
+    }
     let (component, backend) = compile(&engine, &bytes, &digest)?;
-    check_world(&component)?;
+    // The version first: a plugin for another one may differ anywhere.
+    version(&component)?;
+    check_imports(&component)?;
     let (slots, allocation) = (Arc::clone(&backend.slots), backend.allocation);
     let contract = |error: wasmtime::Error| LoadError::Contract(format!("{error:#}"));
     let pre = backend.linker.instantiate_pre(&component).map_err(contract)?;
-    let pre = ResourcePluginPre::new(pre).map_err(contract)?;
+    let exports = Exports::find(&component)?;
     Ok(Loaded {
         slots,
         pre,
+        exports,
         settings: if spec.settings.is_null() { "{}".to_owned() } else { Value::to_string(&spec.settings) },
         files: spec.files.into_iter().map(file).collect(),
-        keyed: keyed.map(Arc::new),
+        granted,
         limits: spec.limits,
         on_failure: spec.on_failure,
         allocation,
@@ -219,25 +260,16 @@ fn place<'e>(engine: &'e Engine, compiled: &Compiled) -> wasmtime::Result<(Compo
     }
 }
 
-fn check_world(component: &Component) -> Result<(), LoadError> {
-    let world = component.component_type();
-    let engine = component.engine();
-    let found: Vec<String> = world.exports(engine).map(|(name, _)| name.to_owned()).collect();
-    let missing: Vec<String> = EXPORTS
-        .iter()
-        .filter(|wanted| !found.iter().any(|name| name == *wanted))
-        .map(|wanted| (*wanted).to_owned())
-        .collect();
-    if !missing.is_empty() {
-        return Err(LoadError::MissingExports { missing, found });
-    }
+fn check_imports(component: &Component) -> Result<(), LoadError> {
     let known = |name: &str| {
         let interface = name.split_once('@').map_or(name, |(interface, _)| interface);
         // The linker knows which interfaces of WASI there are.
-        interface.starts_with("wasi:") || IMPORTS.contains(&interface)
+        interface.starts_with("wasi:")
+            || interface.strip_prefix(PACKAGE).is_some_and(|interface| IMPORTS.contains(&interface))
     };
-    let unknown: Vec<String> =
-        world.imports(engine).map(|(name, _)| name.to_owned()).filter(|name| !known(name)).collect();
+    let world = component.component_type();
+    let imports = world.imports(component.engine()).map(|(name, _)| name.to_owned());
+    let unknown: Vec<String> = imports.filter(|name| !known(name)).collect();
     if unknown.is_empty() { Ok(()) } else { Err(LoadError::UnknownImports { unknown }) }
 }
 

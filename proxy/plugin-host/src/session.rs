@@ -5,14 +5,27 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::contract::{Direction, Exchange};
+use crate::contract::{Action, Direction, Event, Exchange, Head, Item, Message, MessageProblem, Settled};
 use crate::error::CallError;
+use crate::host::one_line;
 use crate::instance::Instance;
 use crate::plugin::Loaded;
+use crate::spec::OnFailure;
 use crate::verdict::Verdict;
+
+/// Bytes of a message problem's texts that are kept.
+const PROBLEM_BYTES: usize = 1024;
+
+/// What one message becomes: resources, or nothing and why.
+pub type Ingested = Result<Vec<Bytes>, MessageProblem>;
 
 /// An exchange with a plugin: an instance of its own, made at the first call and gone with the session, so
 /// that nothing of one patient or client survives in a guest.
+///
+/// Its calls must be polled within a tokio runtime with its timer enabled. They yield at least every
+/// [`TICK`](crate::TICK) of computing. If one is dropped before it has answered, the instance goes with it. After an
+/// error the session stays usable: its next call makes a fresh instance. With [`OnFailure::Retry`] a failed call is
+/// made once more before it is an error.
 pub struct Session {
     plugin: Arc<Loaded>,
     instance: Option<Instance>,
@@ -22,17 +35,17 @@ pub struct Session {
 /// What a session has cost so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Stats {
-    /// Calls of [`Session::process`] that reached the plugin, or would have.
+    /// Calls that reached the plugin, or would have.
     pub calls: u64,
-    /// How many of them failed.
+    /// How many of them failed; a call that succeeded at its second attempt counts once.
     pub failures: u64,
     /// How many instances were made.
     pub instantiations: u64,
     /// Time in calls, with waiting and instantiation.
     pub wall: Duration,
-    /// Bytes of resources handed to the plugin.
+    /// Bytes of content handed to the plugin: resources, messages, values of a request.
     pub bytes_in: u64,
-    /// Bytes of edits and replacements that it answered.
+    /// Bytes of content that it answered.
     pub bytes_out: u64,
 }
 
@@ -41,36 +54,78 @@ impl Session {
         Session { plugin, instance: None, stats: Stats::default() }
     }
 
-    /// Asks the plugin what becomes of `resources`; answers one verdict for each, in the same order, and
-    /// each fit for its resource. Without resources the plugin is not asked.
-    ///
-    /// Must be polled within a tokio runtime with its timer enabled. The call yields at least every
-    /// [`TICK`](crate::TICK) of computing. If it is dropped before it has answered, the instance goes with
-    /// it.
+    /// Asks the plugin what becomes of a request.
     ///
     /// # Errors
-    /// [`CallError`]. The session stays usable: its next call makes a fresh instance.
+    /// [`CallError`].
+    pub async fn request(&mut self, exchange: &Exchange, head: &Head) -> Result<Action, CallError> {
+        let started = self.begin(head.parameters.iter().map(|parameter| parameter.value.len()).sum());
+        let mut answer = self.try_request(exchange, head).await;
+        if self.again(&answer) {
+            answer = self.try_request(exchange, head).await;
+        }
+        self.end(started, answer, Action::size)
+    }
+
+    /// Asks the plugin what becomes of `items`; answers one verdict for each, in the same order, and
+    /// each fit for its resource. Without resources the plugin is not asked.
+    ///
+    /// # Errors
+    /// [`CallError`].
     pub async fn process(
         &mut self,
         exchange: &Exchange,
         direction: Direction,
-        resources: &[Bytes],
+        items: &[Item],
     ) -> Result<Vec<Verdict>, CallError> {
-        if resources.is_empty() {
+        if items.is_empty() {
             return Ok(Vec::new());
         }
-        let started = Instant::now();
-        self.stats.calls += 1;
-        self.stats.bytes_in += resources.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
-        let answer = self.ask(exchange, direction, resources).await;
-        self.stats.wall += started.elapsed();
-        match &answer {
-            Ok(verdicts) => {
-                self.stats.bytes_out += verdicts.iter().map(|verdict| verdict.size() as u64).sum::<u64>();
-            }
-            Err(_) => self.stats.failures += 1,
+        let started = self.begin(items.iter().map(|item| item.content.len()).sum());
+        let mut answer = self.try_process(exchange, direction, items).await;
+        if self.again(&answer) {
+            answer = self.try_process(exchange, direction, items).await;
         }
-        answer
+        self.end(started, answer, |verdicts| verdicts.iter().map(Verdict::size).sum())
+    }
+
+    /// Tells the plugin of writes; answers what became of each, in the same order. Without events the plugin is not
+    /// asked.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn written(&mut self, events: &[Event]) -> Result<Vec<Settled>, CallError> {
+        if events.is_empty() {
+            return Ok(Vec::new());
+        }
+        let content = |event: &Event| event.content.as_ref().map_or(0, Bytes::len);
+        let started = self.begin(events.iter().map(content).sum());
+        let mut answer = self.try_written(events).await;
+        if self.again(&answer) {
+            answer = self.try_written(events).await;
+        }
+        self.end(started, answer, |_| 0)
+    }
+
+    /// Asks the plugin what messages become; one answer for each, in the same order. Without messages the plugin is
+    /// not asked.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn ingest(
+        &mut self,
+        exchange: &Exchange,
+        messages: &[Message],
+    ) -> Result<Vec<Ingested>, CallError> {
+        if messages.is_empty() {
+            return Ok(Vec::new());
+        }
+        let started = self.begin(messages.iter().map(|message| message.content.len()).sum());
+        let mut answer = self.try_ingest(exchange, messages).await;
+        if self.again(&answer) {
+            answer = self.try_ingest(exchange, messages).await;
+        }
+        self.end(started, answer, |ingested| ingested.iter().flatten().flatten().map(Bytes::len).sum())
     }
 
     /// What the session has cost so far.
@@ -78,31 +133,96 @@ impl Session {
         self.stats
     }
 
-    async fn ask(
+    async fn try_request(&mut self, exchange: &Exchange, head: &Head) -> Result<Action, CallError> {
+        let mut instance = self.instance().await?;
+        let action = instance.request(exchange, head).await?;
+        self.instance = Some(instance);
+        Ok(action.into())
+    }
+
+    async fn try_process(
         &mut self,
         exchange: &Exchange,
         direction: Direction,
-        resources: &[Bytes],
+        items: &[Item],
     ) -> Result<Vec<Verdict>, CallError> {
-        // Taken out for the call: whatever ends it early also drops the instance.
-        let mut instance = match self.instance.take() {
-            Some(instance) => instance,
-            None => {
-                self.stats.instantiations += 1;
-                let (instance, configured) = Instance::start(&self.plugin).await?;
-                configured.map_err(|_| CallError::Settings)?;
-                instance
-            }
-        };
-        let verdicts = instance.process(exchange, direction, resources).await?;
-        if verdicts.len() != resources.len() {
-            return Err(CallError::WrongCount { resources: resources.len(), given: verdicts.len() });
-        }
+        let mut instance = self.instance().await?;
+        let verdicts = instance.resources(exchange, direction, items).await?;
+        counted(items.len(), verdicts.len())?;
         let verdicts: Vec<Verdict> = verdicts.into_iter().map(Verdict::from).collect();
-        for (resource, (verdict, bytes)) in verdicts.iter().zip(resources).enumerate() {
-            verdict.check(bytes.len()).map_err(|fault| CallError::BadVerdict { resource, fault })?;
+        for (resource, (verdict, item)) in verdicts.iter().zip(items).enumerate() {
+            verdict.check(item.content.len()).map_err(|fault| CallError::BadVerdict { resource, fault })?;
         }
         self.instance = Some(instance);
         Ok(verdicts)
+    }
+
+    async fn try_written(&mut self, events: &[Event]) -> Result<Vec<Settled>, CallError> {
+        let mut instance = self.instance().await?;
+        let settled = instance.written(events).await?;
+        counted(events.len(), settled.len())?;
+        self.instance = Some(instance);
+        Ok(settled)
+    }
+
+    async fn try_ingest(
+        &mut self,
+        exchange: &Exchange,
+        messages: &[Message],
+    ) -> Result<Vec<Ingested>, CallError> {
+        let mut instance = self.instance().await?;
+        let (ingested,) = instance.ingest(exchange, messages).await?;
+        counted(messages.len(), ingested.len())?;
+        self.instance = Some(instance);
+        let resources = |resources: Vec<Vec<u8>>| resources.into_iter().map(Bytes::from).collect();
+        Ok(ingested.into_iter().map(|one| one.map(resources).map_err(cleaned)).collect())
+    }
+
+    /// Taken out for the call: whatever ends it early also drops the instance.
+    async fn instance(&mut self) -> Result<Instance, CallError> {
+        if let Some(instance) = self.instance.take() {
+            return Ok(instance);
+        }
+        self.stats.instantiations += 1;
+        let (instance, configured) = Instance::start(&self.plugin).await?;
+        configured.map_err(|_| CallError::Settings)?;
+        Ok(instance)
+    }
+
+    fn begin(&mut self, bytes_in: usize) -> Instant {
+        self.stats.calls += 1;
+        self.stats.bytes_in += bytes_in as u64;
+        Instant::now()
+    }
+
+    /// Whether a call is to be made once more. One that found no room has waited for it long enough.
+    fn again<T>(&self, answer: &Result<T, CallError>) -> bool {
+        self.plugin.on_failure == OnFailure::Retry && answer.as_ref().is_err_and(|error| !error.is_busy())
+    }
+
+    fn end<T>(
+        &mut self,
+        started: Instant,
+        answer: Result<T, CallError>,
+        size: impl Fn(&T) -> usize,
+    ) -> Result<T, CallError> {
+        self.stats.wall += started.elapsed();
+        match &answer {
+            Ok(answer) => self.stats.bytes_out += size(answer) as u64,
+            Err(_) => self.stats.failures += 1,
+        }
+        answer
+    }
+}
+
+fn counted(asked: usize, given: usize) -> Result<(), CallError> {
+    if asked == given { Ok(()) } else { Err(CallError::WrongCount { asked, given }) }
+}
+
+fn cleaned(problem: MessageProblem) -> MessageProblem {
+    MessageProblem {
+        place: one_line(&problem.place, PROBLEM_BYTES),
+        message: one_line(&problem.message, PROBLEM_BYTES),
+        extras: problem.extras,
     }
 }

@@ -24,8 +24,10 @@ pub struct PluginSpec {
     pub grants: Grants,
     /// What a call may cost.
     pub limits: Limits,
-    /// What the gateway does when it fails.
+    /// What becomes of an exchange when it fails.
     pub on_failure: OnFailure,
+    /// SHA-256 that the component must have.
+    pub digest: Option<[u8; 32]>,
 }
 
 impl PluginSpec {
@@ -39,6 +41,7 @@ impl PluginSpec {
             grants: Grants::default(),
             limits: Limits::default(),
             on_failure: OnFailure::default(),
+            digest: None,
         }
     }
 }
@@ -79,6 +82,9 @@ pub struct Limits {
     pub wall_per_call: Duration,
     /// Bytes of memory of one instance; also the most that one call may hand over. Default 64 MiB.
     pub memory: usize,
+    /// Elements of the tables of one instance: they hold function pointers, 8 bytes each in the host. Default
+    /// 100,000.
+    pub table_elements: usize,
 }
 
 impl Default for Limits {
@@ -87,11 +93,12 @@ impl Default for Limits {
             cpu_per_call: Duration::from_millis(100),
             wall_per_call: Duration::from_secs(5),
             memory: 64 << 20,
+            table_elements: 100_000,
         }
     }
 }
 
-/// What becomes of an exchange when a plugin fails. The host only carries it: the gateway decides.
+/// What becomes of an exchange when a plugin fails. Retrying is the session's work; the rest the gateway's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnFailure {
     /// The exchange is refused: right for anything that protects data.
@@ -99,6 +106,8 @@ pub enum OnFailure {
     Refuse,
     /// The exchange goes on as if the plugin were not there.
     Pass,
+    /// The call is made once more, in a fresh instance; when that fails too, the exchange is refused.
+    Retry,
 }
 
 impl From<&str> for Source {

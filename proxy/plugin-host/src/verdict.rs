@@ -4,7 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use crate::contract::{Refusal, wire};
+use crate::contract::{Refusal, resources as wire};
 use crate::host::one_line;
 
 /// Bytes of a refusal's texts that are kept.
@@ -134,6 +134,15 @@ fn splice(resource: &Bytes, edits: &[Edit]) -> Bytes {
     out.into()
 }
 
+/// A refusal whose texts are fit for one line of a log.
+pub(crate) fn cleaned(refusal: Refusal) -> Refusal {
+    Refusal {
+        code: one_line(&refusal.code, REFUSAL_CODE),
+        message: one_line(&refusal.message, REFUSAL_MESSAGE),
+        ..refusal
+    }
+}
+
 impl From<wire::Verdict> for Verdict {
     fn from(verdict: wire::Verdict) -> Self {
         match verdict {
@@ -146,10 +155,7 @@ impl From<wire::Verdict> for Verdict {
             ),
             wire::Verdict::Replace(bytes) => Verdict::Replace(bytes.into()),
             wire::Verdict::Drop => Verdict::Drop,
-            wire::Verdict::Refuse(refusal) => Verdict::Refuse(Refusal {
-                code: one_line(&refusal.code, REFUSAL_CODE),
-                message: one_line(&refusal.message, REFUSAL_MESSAGE),
-            }),
+            wire::Verdict::Refuse(refusal) => Verdict::Refuse(cleaned(refusal)),
         }
     }
 }
@@ -221,7 +227,12 @@ mod tests {
 
     #[test]
     fn debug_shows_no_bytes() {
-        let refusal = Refusal { code: "business-rule".into(), message: "Doe".into() };
+        let refusal = Refusal {
+            code: "business-rule".into(),
+            message: "Doe".into(),
+            outcome: Some(b"Doe".to_vec()),
+            extras: Vec::new(),
+        };
         let verdicts = [
             Verdict::Replace(Bytes::from_static(b"Doe")),
             Verdict::Edits(vec![edit(0, 1, "Doe")]),
@@ -235,7 +246,12 @@ mod tests {
 
     #[test]
     fn the_texts_of_a_refusal_are_bounded() {
-        let long = Refusal { code: "c".repeat(100), message: format!("a\nb{}", "m".repeat(5000)) };
+        let long = Refusal {
+            code: "c".repeat(100),
+            message: format!("a\nb{}", "m".repeat(5000)),
+            outcome: None,
+            extras: Vec::new(),
+        };
         let Verdict::Refuse(refusal) = Verdict::from(wire::Verdict::Refuse(long)) else { panic!() };
         assert_eq!((refusal.code.len(), refusal.message.len()), (REFUSAL_CODE, REFUSAL_MESSAGE));
         assert!(refusal.message.starts_with("a bm"));

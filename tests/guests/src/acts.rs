@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::exports::fireguard::plugin::resources::{Edit, Verdict};
-use crate::exports::fireguard::plugin::setup::{File, Plan, Problem};
+use crate::exports::fireguard::plugin::resources::{Edit, Item, Verdict};
+use crate::exports::fireguard::plugin::setup::{File, Interest, Plan, Problem};
 use crate::fireguard::plugin::log::{self, Level};
 use crate::fireguard::plugin::pseudonym;
-use crate::fireguard::plugin::types::{Direction, Exchange, Extra, Refusal};
+use crate::fireguard::plugin::types::{Direction, Exchange, Refusal};
 
 /// What a guest says that must never be seen in an error of the host.
 const MARKER: &str = "guest-text-7391";
@@ -37,12 +37,20 @@ pub(crate) fn configure(settings: &Value, files: &[File]) -> Result<Plan, Vec<Pr
         "none" => vec![],
         _ => vec![Direction::ToServer, Direction::ToClient],
     };
-    Ok(Plan {
+    // Without a list, resources only.
+    let mut phases = names("phases");
+    if phases.is_empty() {
+        phases.push("resources".to_owned());
+    }
+    let interest = |phase: String| Interest {
         interactions: names("interactions"),
         resource_types: names("types"),
-        directions,
-        extras: names("needs").into_iter().map(|value| Extra { name: "needs".to_owned(), value }).collect(),
-    })
+        directions: if phase == "resources" { directions.clone() } else { Vec::new() },
+        phase,
+        extras: Vec::new(),
+    };
+    let interests = phases.into_iter().map(interest).collect();
+    Ok(Plan { interests, needs: names("needs"), extras: Vec::new() })
 }
 
 /// One problem for each file, one for the settings, and as many as `many` says.
@@ -73,8 +81,10 @@ pub(crate) fn process(
     settings: &Value,
     exchange: &Exchange,
     direction: Direction,
-    resources: Vec<Vec<u8>>,
+    items: Vec<Item>,
 ) -> Vec<Verdict> {
+    let facts = items.iter().map(|item| item.extras.len()).sum::<usize>();
+    let resources: Vec<Vec<u8>> = items.into_iter().map(|item| item.content).collect();
     let each = |verdict: Verdict| vec![verdict; resources.len()];
     let replace = |text: String| each(Verdict::Replace(text.into_bytes()));
     if resources[0] == CALM {
@@ -98,9 +108,7 @@ pub(crate) fn process(
             .collect(),
         "say" => replace(text(settings, "text").to_owned()),
         "drop" => each(Verdict::Drop),
-        "refuse" => {
-            each(Verdict::Refuse(Refusal { code: "business-rule".to_owned(), message: "no".to_owned() }))
-        }
+        "refuse" => each(Verdict::Refuse(refusal("business-rule"))),
         // Says what it was given, and how often it has been called before.
         "echo" => {
             let direction = match direction {
@@ -108,7 +116,8 @@ pub(crate) fn process(
                 Direction::ToClient => "to-client",
             };
             let Exchange { id, route, interaction, extras } = exchange;
-            replace(format!("{id} {route} {interaction} {} {direction} {}", extras.len(), count()))
+            let extras = extras.len() + facts;
+            replace(format!("{id} {route} {interaction} {extras} {direction} {}", count()))
         }
         "too-few" => Vec::new(),
         "too-many" => vec![Verdict::Keep; resources.len() + 1],
@@ -233,17 +242,21 @@ fn descend(depth: u64, below: &[u8; 64]) -> u64 {
     descend(depth - 1, black_box(&frame)) + u64::from(black_box(frame)[1])
 }
 
-fn count() -> u32 {
+pub(crate) fn count() -> u32 {
     use std::sync::atomic::{AtomicU32, Ordering};
     static CALLS: AtomicU32 = AtomicU32::new(0);
     CALLS.fetch_add(1, Ordering::Relaxed)
+}
+
+pub(crate) fn refusal(code: &str) -> Refusal {
+    Refusal { code: code.to_owned(), message: "no".to_owned(), outcome: None, extras: Vec::new() }
 }
 
 fn edit(start: u32, end: u32, text: &str) -> Edit {
     Edit { start, end, text: text.as_bytes().to_vec() }
 }
 
-fn text<'a>(settings: &'a Value, key: &str) -> &'a str {
+pub(crate) fn text<'a>(settings: &'a Value, key: &str) -> &'a str {
     settings[key].as_str().unwrap_or_default()
 }
 

@@ -10,14 +10,15 @@
 )]
 
 mod acts;
+mod phases;
 
 use std::cell::RefCell;
 
 use serde_json::Value;
 
-wit_bindgen::generate!({ path: "../../wit", world: "resource-plugin" });
+wit_bindgen::generate!({ path: "../../wit/plugin.wit", world: "plugin" });
 
-use exports::fireguard::plugin::{resources, setup};
+use exports::fireguard::plugin::{ingest, request, resources, setup, written};
 use fireguard::plugin::types::{Direction, Exchange};
 
 struct Guest;
@@ -35,9 +36,34 @@ impl setup::Guest for Guest {
     }
 }
 
+impl request::Guest for Guest {
+    fn process(exchange: Exchange, head: request::Head) -> request::Action {
+        SETTINGS.with_borrow(|settings| phases::request(settings, &exchange, head))
+    }
+}
+
 impl resources::Guest for Guest {
-    fn process(exchange: Exchange, direction: Direction, resources: Vec<Vec<u8>>) -> Vec<resources::Verdict> {
+    fn process(
+        exchange: Exchange,
+        direction: Direction,
+        resources: Vec<resources::Item>,
+    ) -> Vec<resources::Verdict> {
         SETTINGS.with_borrow(|settings| acts::process(settings, &exchange, direction, resources))
+    }
+}
+
+impl written::Guest for Guest {
+    fn process(events: Vec<written::Event>) -> Vec<written::Settled> {
+        SETTINGS.with_borrow(|settings| phases::written(settings, &events))
+    }
+}
+
+impl ingest::Guest for Guest {
+    fn process(
+        exchange: Exchange,
+        messages: Vec<ingest::Message>,
+    ) -> Vec<Result<Vec<Vec<u8>>, ingest::Problem>> {
+        SETTINGS.with_borrow(|settings| phases::ingest(settings, &exchange, messages))
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use fireguard_plugin_host::{
-    Direction, Engine, EngineConfig, Exchange, NamedFile, Outcome, Plugin, PluginSpec, PseudonymGrant,
+    Direction, Engine, EngineConfig, Exchange, Item, NamedFile, Outcome, Plugin, PluginSpec, PseudonymGrant,
     Secret, Session,
 };
 use fireguard_test_support::repository;
@@ -246,7 +246,8 @@ async fn process(session: &mut Session, resources: &[Bytes]) -> Result<Vec<Bytes
         interaction: "search-type".to_owned(),
         extras: Vec::new(),
     };
-    let verdicts = session.process(&exchange, Direction::ToClient, resources).await.map_err(failed)?;
+    let items: Vec<Item> = resources.iter().cloned().map(Item::from).collect();
+    let verdicts = session.process(&exchange, Direction::ToClient, &items).await.map_err(failed)?;
     let apply = |(verdict, resource): (_, &Bytes)| {
         let verdict: fireguard_plugin_host::Verdict = verdict;
         match verdict.apply(resource).map_err(failed)? {

@@ -13,7 +13,7 @@ const LINES_PER_CALL: u32 = 100;
 
 /// Adds `fireguard:plugin/log`.
 pub(crate) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
-    log::add_to_linker::<HostState, Log>(linker, |host| &mut host.log)
+    log::add_to_linker::<HostState, Log>(linker, |host| &mut host.capabilities.log)
 }
 
 /// The state of one instance of the plugin `name`.

@@ -8,7 +8,8 @@ use wasmtime::component::{HasData, Linker};
 use zeroize::Zeroizing;
 
 use crate::capability::key::{Secret, WeakKey};
-use crate::contract::pseudonym::{self, Error};
+use crate::capability::{error, not_granted};
+use crate::contract::{Error, pseudonym};
 use crate::host::{HostState, hex};
 
 /// What one call may carry. A whole Bundle of thousands of resources fits.
@@ -54,7 +55,7 @@ pub enum GrantFault {
 
 /// Adds `fireguard:plugin/pseudonym`.
 pub(crate) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
-    pseudonym::add_to_linker::<HostState, Pseudonym>(linker, |host| &mut host.pseudonym)
+    pseudonym::add_to_linker::<HostState, Pseudonym>(linker, |host| &mut host.capabilities.pseudonym)
 }
 
 /// Checks the grant and makes the key ready; the key's bytes are wiped.
@@ -121,9 +122,16 @@ impl State {
     fn keyed(&self) -> Result<&Keyed, Error> {
         match self {
             State::Granted(keyed) => Ok(keyed),
-            State::Refusing(plugin) => {
-                Err(Error::NotGranted(format!("the grant [plugins.{plugin}.grants.pseudonym] is missing")))
-            }
+            State::Refusing(plugin) => Err(not_granted(plugin, "pseudonym")),
+        }
+    }
+}
+
+impl State {
+    fn unsealed(&self) -> Error {
+        match self {
+            State::Granted(_) => error("unavailable", "reversible ids are not offered"),
+            State::Refusing(plugin) => not_granted(plugin, "pseudonym"),
         }
     }
 }
@@ -140,12 +148,24 @@ impl pseudonym::Host for State {
         bounded(keyed.project.len(), &patients)?;
         answer(&patients, |patient| keyed.date_offset(patient)).await
     }
+
+    async fn seal(&mut self, _: String, _: Vec<String>) -> Result<Vec<String>, Error> {
+        Err(self.unsealed())
+    }
+
+    async fn open(&mut self, _: String, _: Vec<String>) -> Result<Vec<Option<String>>, Error> {
+        Err(self.unsealed())
+    }
 }
 
 /// `prefix` is hashed with each value, and counts with each.
 fn bounded(prefix: usize, values: &[String]) -> Result<(), Error> {
     let bytes = prefix.saturating_mul(values.len()) + values.iter().map(String::len).sum::<usize>();
-    if values.len() > VALUES_PER_CALL || bytes > BYTES_PER_CALL { Err(Error::TooMuch) } else { Ok(()) }
+    if values.len() > VALUES_PER_CALL || bytes > BYTES_PER_CALL {
+        let message = format!("one call carries {VALUES_PER_CALL} values and {BYTES_PER_CALL} bytes at most");
+        return Err(error("too-much", message));
+    }
+    Ok(())
 }
 
 /// Hashes in turns, so that a long list does not hold up the other tasks of the thread.
@@ -266,12 +286,12 @@ mod tests {
     async fn too_much_is_refused_before_any_work() {
         let mut state = State::Granted(Arc::new(keyed("p", 182)));
         let many = vec![String::new(); VALUES_PER_CALL + 1];
-        assert_eq!(state.tokens(String::new(), many.clone()).await, Err(Error::TooMuch));
-        assert_eq!(state.date_offsets(many).await, Err(Error::TooMuch));
+        assert_eq!(state.tokens(String::new(), many.clone()).await.unwrap_err().code, "too-much");
+        assert_eq!(state.date_offsets(many).await.unwrap_err().code, "too-much");
         let long = vec!["x".repeat(BYTES_PER_CALL + 1)];
-        assert_eq!(state.tokens(String::new(), long).await, Err(Error::TooMuch));
+        assert_eq!(state.tokens(String::new(), long).await.unwrap_err().code, "too-much");
         let domain = "d".repeat(BYTES_PER_CALL / 2);
-        assert_eq!(state.tokens(domain, vec![String::new(); 3]).await, Err(Error::TooMuch));
+        assert_eq!(state.tokens(domain, vec![String::new(); 3]).await.unwrap_err().code, "too-much");
         let most = vec![String::new(); VALUES_PER_CALL];
         assert_eq!(state.tokens(String::new(), most).await.map(|tokens| tokens.len()), Ok(VALUES_PER_CALL));
     }

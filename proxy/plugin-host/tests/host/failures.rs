@@ -11,7 +11,7 @@ use fireguard_plugin_host::{
 };
 use serde_json::{Value, json};
 
-use crate::guests::{CALM, MARKER, exchange, load, spec, try_load, wide};
+use crate::guests::{CALM, MARKER, exchange, items, load, spec, try_load, wide};
 
 const ANY: Bytes = Bytes::from_static(b"{}");
 
@@ -22,11 +22,11 @@ async fn limited(settings: Value, limits: Limits) -> Plugin {
 /// Fails once, then serves, in the same session and in another.
 async fn fails(plugin: &Plugin, what: &str) -> CallError {
     let mut session = plugin.session();
-    let error = session.process(&exchange("x"), Direction::ToClient, &[ANY]).await.unwrap_err();
+    let error = session.process(&exchange("x"), Direction::ToClient, &items(&[ANY])).await.unwrap_err();
     let said = format!("{error} {error:?}");
     assert!(!said.contains(MARKER), "{what}: {said}");
     for session in [&mut session, &mut plugin.session()] {
-        let served = session.process(&exchange("x"), Direction::ToClient, &[CALM]).await;
+        let served = session.process(&exchange("x"), Direction::ToClient, &items(&[CALM])).await;
         assert!(served.is_ok(), "{what}: serves on");
     }
     assert_eq!(session.stats().instantiations, 2, "{what}: a fresh instance");
@@ -56,12 +56,12 @@ async fn huge_answers_are_bounded_by_the_memory_limit() {
 
     // Within the limit it is read, and then found wrong.
     let plugin = limited(json!({ "act": "huge-list" }), Limits { memory: 512 << 20, ..wide() }).await;
-    let wrong = CallError::WrongCount { resources: 1, given: 2_500_000 };
+    let wrong = CallError::WrongCount { asked: 1, given: 2_500_000 };
     assert_eq!(fails(&plugin, "in the host").await, wrong);
 
     let plugin = load(json!({ "act": "huge-bytes" })).await;
     let mut session = plugin.session();
-    session.process(&exchange("x"), Direction::ToClient, &[ANY]).await.unwrap();
+    session.process(&exchange("x"), Direction::ToClient, &items(&[ANY])).await.unwrap();
     assert_eq!(session.stats().bytes_out, 20 << 20, "large, and allowed");
 }
 
@@ -104,16 +104,16 @@ async fn a_dropped_call_frees_its_slot() {
     let engine = Engine::new(config).unwrap();
     let plugin = Plugin::load(&engine, spec(json!({ "act": "sleep" }))).await.unwrap();
     let mut session = plugin.session();
-    let (told, resources) = (exchange("x"), [ANY]);
+    let (told, resources) = (exchange("x"), items(&[ANY]));
     let call = session.process(&told, Direction::ToClient, &resources);
     assert!(tokio::time::timeout(Duration::from_millis(500), call).await.is_err(), "it sleeps");
     let mut other = plugin.session();
-    other.process(&exchange("x"), Direction::ToClient, &[CALM]).await.unwrap();
+    other.process(&exchange("x"), Direction::ToClient, &items(&[CALM])).await.unwrap();
 
-    let full = session.process(&exchange("x"), Direction::ToClient, &[CALM]).await.unwrap_err();
+    let full = session.process(&exchange("x"), Direction::ToClient, &items(&[CALM])).await.unwrap_err();
     assert!(full.is_busy(), "the other session holds the only slot: {full}");
     drop(other);
-    session.process(&exchange("x"), Direction::ToClient, &[CALM]).await.unwrap();
+    session.process(&exchange("x"), Direction::ToClient, &items(&[CALM])).await.unwrap();
     assert_eq!(session.stats().instantiations, 3);
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fireguard_plugin_host::{
-    Direction, Engine, EngineConfig, Exchange, Limits, LoadError, Outcome, Plugin, PluginSpec,
+    Direction, Engine, EngineConfig, Exchange, Item, Limits, LoadError, Outcome, Plugin, PluginSpec,
 };
 use serde_json::Value;
 
@@ -16,6 +16,11 @@ pub(crate) const MARKER: &str = "guest-text-7391";
 
 /// A resource that the guest always keeps.
 pub(crate) const CALM: Bytes = Bytes::from_static(br#"{"calm":true}"#);
+
+/// Resources as the host takes them.
+pub(crate) fn items(resources: &[Bytes]) -> Vec<Item> {
+    resources.iter().cloned().map(Item::from).collect()
+}
 
 /// The component that plays what its settings say. Builds it if need be; cargo's own lock makes other
 /// processes wait.
@@ -52,7 +57,7 @@ pub(crate) fn wide() -> Limits {
     Limits {
         cpu_per_call: Duration::from_secs(30),
         wall_per_call: Duration::from_secs(120),
-        memory: 64 << 20,
+        ..Limits::default()
     }
 }
 
@@ -74,7 +79,7 @@ pub(crate) fn exchange(id: &str) -> Exchange {
 
 /// What a fresh session makes of one resource.
 pub(crate) async fn outcome(plugin: &Plugin, resource: &Bytes) -> Outcome {
-    let resources = [resource.clone()];
+    let resources = [Item::new(resource.clone())];
     let verdicts = plugin.session().process(&exchange("x"), Direction::ToClient, &resources).await.unwrap();
     let [verdict] = <[_; 1]>::try_from(verdicts).unwrap();
     verdict.apply(resource).unwrap()

@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::runtime::Builder;
 use tokio::task::JoinSet;
 
-use crate::guests::{exchange, spec};
+use crate::guests::{exchange, items, spec};
 
 #[test]
 fn plugins_go_anywhere() {
@@ -47,7 +47,7 @@ async fn sessions(plugin: Plugin, thread: usize) {
         let id = format!("{thread}/{number}");
         sessions.spawn(async move {
             for call in 0..5 {
-                let resources = [Bytes::from_static(b"{}")];
+                let resources = items(&[Bytes::from_static(b"{}")]);
                 let exchange = exchange(&id);
                 let verdicts =
                     session.process(&exchange, Direction::ToClient, &resources).await.expect("an answer");

@@ -6,12 +6,13 @@ use bytes::Bytes;
 use fireguard_plugin_host::{BadVerdict, CallError, Direction, Outcome, Refusal};
 use serde_json::json;
 
-use crate::guests::{CALM, exchange, load, outcome};
+use crate::guests::{CALM, exchange, items, load, outcome};
 
 #[tokio::test]
 async fn every_verdict_is_carried_out() {
     let changed = |text: &'static str| Outcome::Changed(Bytes::from_static(text.as_bytes()));
-    let refusal = Refusal { code: "business-rule".into(), message: "no".into() };
+    let refusal =
+        Refusal { code: "business-rule".into(), message: "no".into(), outcome: None, extras: Vec::new() };
     let cases = [
         ("keep", Outcome::Unchanged),
         ("replace", changed("AB")),
@@ -30,7 +31,8 @@ async fn every_verdict_is_carried_out() {
 async fn verdicts_come_in_the_order_of_the_resources() {
     let plugin = load(json!({ "act": "edits" })).await;
     let resources: Vec<Bytes> = (0..500).map(|n| Bytes::from(format!("{n:03}"))).collect();
-    let verdicts = plugin.session().process(&exchange("x"), Direction::ToServer, &resources).await.unwrap();
+    let verdicts =
+        plugin.session().process(&exchange("x"), Direction::ToServer, &items(&resources)).await.unwrap();
     for (verdict, resource) in verdicts.into_iter().zip(&resources) {
         let rotated = [&resource[1..], &resource[..1]].concat();
         assert_eq!(verdict.apply(resource), Ok(Outcome::Changed(rotated.into())));
@@ -47,7 +49,8 @@ async fn a_plugin_is_told_the_exchange_and_an_instance_lives_as_long_as_its_sess
             [(Direction::ToServer, "to-server"), (Direction::ToClient, "to-client")].into_iter().enumerate()
         {
             let resource = Bytes::from_static(b"{}");
-            let asked = session_of.process(&exchange(session), direction, slice::from_ref(&resource)).await;
+            let asked =
+                session_of.process(&exchange(session), direction, &items(slice::from_ref(&resource))).await;
             let Outcome::Changed(text) = asked.unwrap().remove(0).apply(&resource).unwrap() else {
                 panic!("no answer");
             };
@@ -60,8 +63,8 @@ async fn a_plugin_is_told_the_exchange_and_an_instance_lives_as_long_as_its_sess
 async fn verdicts_that_do_not_fit_are_errors() {
     let bad = |fault| CallError::BadVerdict { resource: 0, fault };
     let cases = [
-        ("too-few", CallError::WrongCount { resources: 2, given: 0 }),
-        ("too-many", CallError::WrongCount { resources: 2, given: 3 }),
+        ("too-few", CallError::WrongCount { asked: 2, given: 0 }),
+        ("too-many", CallError::WrongCount { asked: 2, given: 3 }),
         ("out-of-range", bad(BadVerdict::OutOfRange { edit: 0 })),
         ("reversed", bad(BadVerdict::Reversed { edit: 0 })),
         ("overlap", bad(BadVerdict::Unordered { edit: 1 })),
@@ -70,9 +73,9 @@ async fn verdicts_that_do_not_fit_are_errors() {
         let plugin = load(json!({ "act": act })).await;
         let mut session = plugin.session();
         let resources = [Bytes::from_static(b"abcd"), Bytes::from_static(b"efgh")];
-        let asked = session.process(&exchange("x"), Direction::ToClient, &resources).await;
+        let asked = session.process(&exchange("x"), Direction::ToClient, &items(&resources)).await;
         assert_eq!(asked, Err(expected), "{act}");
-        let asked = session.process(&exchange("x"), Direction::ToClient, &[CALM]).await;
+        let asked = session.process(&exchange("x"), Direction::ToClient, &items(&[CALM])).await;
         assert!(asked.is_ok(), "{act}: a fresh instance");
         let stats = session.stats();
         assert_eq!((stats.calls, stats.failures, stats.instantiations), (2, 1, 2), "{act}");
@@ -87,7 +90,7 @@ async fn a_session_counts_what_it_costs() {
     assert_eq!(session.stats().calls, 0, "nothing to ask");
     for _ in 0..3 {
         let resources = [Bytes::from_static(b"ab"), Bytes::from_static(b"cde")];
-        session.process(&exchange("x"), Direction::ToClient, &resources).await.unwrap();
+        session.process(&exchange("x"), Direction::ToClient, &items(&resources)).await.unwrap();
     }
     let stats = session.stats();
     assert_eq!((stats.calls, stats.failures, stats.instantiations), (3, 0, 1));

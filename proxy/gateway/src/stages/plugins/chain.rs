@@ -7,7 +7,7 @@ use bytes::Bytes;
 use fireguard_fhir::interaction::Interaction;
 use fireguard_fhir::json;
 use fireguard_fhir::outcome::IssueCode;
-use fireguard_plugin_host::{Direction, Exchange, OnFailure, Outcome, Plugin, Session};
+use fireguard_plugin_host::{Direction, Exchange, Item, OnFailure, Outcome, Plugin, Session};
 use http::StatusCode;
 use metrics::{counter, histogram};
 
@@ -99,7 +99,8 @@ async fn call(
     batch: &[Bytes],
 ) -> Result<Vec<Outcome>, Failure> {
     let since = Instant::now();
-    let result = session.process(exchange, Direction::ToClient, batch).await;
+    let items: Vec<Item> = batch.iter().cloned().map(Item::from).collect();
+    let result = session.process(exchange, Direction::ToClient, &items).await;
     let name = plugin.name().to_owned();
     histogram!("fireguard_plugin_seconds", "plugin" => name.clone()).record(since.elapsed().as_secs_f64());
     let verdict = if result.is_ok() { "answered" } else { "failed" };
