@@ -42,6 +42,7 @@ mod contract;
 mod engine;
 mod error;
 mod host;
+mod inspect;
 mod instance;
 mod plan;
 mod plugin;
@@ -58,6 +59,7 @@ pub use contract::{
 };
 pub use engine::{Allocation, Engine, EngineConfig, EngineError};
 pub use error::{CallError, LoadError, Problem};
+pub use inspect::{Inspection, Parts, inspect};
 pub use plugin::Plugin;
 pub use session::{Ingested, Session, Stats};
 pub use spec::{Grants, Limits, NamedFile, OnFailure, PluginSpec, Source};

@@ -217,7 +217,7 @@ fn interrupted(error: JoinError) -> LoadError {
     }
 }
 
-fn read(source: Source) -> Result<Bytes, LoadError> {
+pub(crate) fn read(source: Source) -> Result<Bytes, LoadError> {
     let bytes = match source {
         Source::Bytes(bytes) => bytes,
         Source::Path(path) => match fs::read(&path) {
@@ -234,7 +234,7 @@ fn read(source: Source) -> Result<Bytes, LoadError> {
 }
 
 /// Compiles, or takes what the cache has, and picks the engine whose slots are large enough.
-fn compile<'e>(
+pub(crate) fn compile<'e>(
     engine: &'e Engine,
     bytes: &[u8],
     digest: &[u8; 32],
@@ -260,7 +260,7 @@ fn place<'e>(engine: &'e Engine, compiled: &Compiled) -> wasmtime::Result<(Compo
     }
 }
 
-fn check_imports(component: &Component) -> Result<(), LoadError> {
+pub(crate) fn check_imports(component: &Component) -> Result<(), LoadError> {
     let known = |name: &str| {
         let interface = name.split_once('@').map_or(name, |(interface, _)| interface);
         // The linker knows which interfaces of WASI there are.
