@@ -25,7 +25,7 @@ pub(crate) fn request(settings: &Value, exchange: &Exchange, mut head: Head) -> 
             if change.get("parameters").is_some() {
                 head.parameters = fields(&change["parameters"]);
             }
-            head.parameters.extend(fields(&change["add"]));
+            head.parameters.extend(fields(&settings["add"]));
             if change.get("headers").is_some() {
                 head.headers = fields(&change["headers"]);
             }

@@ -7,5 +7,7 @@ mod capabilities;
 mod failures;
 mod guests;
 mod loading;
+mod phases;
+mod released;
 mod sharing;
 mod verdicts;
