@@ -142,6 +142,7 @@ fn spec(plugin: &config::Plugin, component: Source) -> PluginSpec {
         key: Secret::new(grant.key.expose().to_vec()),
         project: grant.project.clone(),
         date_range_days: grant.date_range_days.unwrap_or(PseudonymGrant::DATE_RANGE_DAYS),
+        open: false,
     });
     let file = |(name, path, content): &(String, String, Vec<u8>)| NamedFile {
         name: name.clone(),
@@ -151,7 +152,7 @@ fn spec(plugin: &config::Plugin, component: Source) -> PluginSpec {
     PluginSpec {
         settings: plugin.settings.clone(),
         files: plugin.files.iter().map(file).collect(),
-        grants: Grants { pseudonym },
+        grants: Grants { pseudonym, ..Grants::default() },
         limits: Limits {
             cpu_per_call: plugin.cpu_per_call,
             wall_per_call: plugin.wall_per_call,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use wasmtime::Trap;
 use wasmtime_wasi::I32Exit;
 
-use crate::capability::pseudonym::GrantFault;
+use crate::capability::grant::GrantFault;
 use crate::clock::CpuSpent;
 use crate::contract::{Phase, VERSIONS};
 use crate::host::{MemorySpent, one_line};

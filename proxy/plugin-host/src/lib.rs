@@ -50,8 +50,18 @@ mod session;
 mod spec;
 mod verdict;
 
+pub use capability::fhir_client::{
+    By, FhirAnswer, FhirAnswers, FhirClient, FhirClientGrant, FhirFault, FhirRequest,
+};
+pub use capability::grant::GrantFault;
+pub use capability::http_out::{HttpOutFault, HttpOutGrant};
 pub use capability::key::{Secret, WeakKey};
-pub use capability::pseudonym::{GrantFault, PseudonymGrant};
+pub use capability::key_value::{Kept, KeyValueEntry, KeyValueFault, KeyValueGrant, KeyValueStore};
+pub use capability::object_store::{
+    Directory, DirectoryFault, Object, ObjectStore, ObjectStoreGrant, StoreFault, Stored,
+};
+pub use capability::pseudonym::{PseudonymFault, PseudonymGrant};
+pub use capability::terminology::{MapFault, TerminologyGrant};
 pub use clock::TICK;
 pub use contract::{
     Action, Answer, Direction, Event, Exchange, Field, Head, Interest, Item, Message, MessageProblem, Phase,

@@ -7,7 +7,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::Value;
 
+use crate::capability::fhir_client::FhirClientGrant;
+use crate::capability::http_out::HttpOutGrant;
+use crate::capability::key_value::KeyValueGrant;
+use crate::capability::object_store::ObjectStoreGrant;
 use crate::capability::pseudonym::PseudonymGrant;
+use crate::capability::terminology::TerminologyGrant;
 
 /// A plugin to be loaded.
 #[derive(Debug)]
@@ -66,11 +71,21 @@ pub struct NamedFile {
     pub content: Bytes,
 }
 
-/// The capabilities of a plugin. Logging needs no grant: it is bounded and ends in the host's log.
+/// The capabilities of a plugin. Log and metrics need no grant: they are bounded and end in the host's own.
 #[derive(Debug, Default)]
 pub struct Grants {
-    /// `[plugins.<name>.grants.pseudonym]`: tokens and date offsets under a key.
+    /// Tokens, reversible ids and date offsets under a key.
     pub pseudonym: Option<PseudonymGrant>,
+    /// Values that outlive the instance.
+    pub key_value: Option<KeyValueGrant>,
+    /// Translation of codes.
+    pub terminology: Option<TerminologyGrant>,
+    /// Requests to the FHIR server.
+    pub fhir_client: Option<FhirClientGrant>,
+    /// Objects in a place of the operator.
+    pub object_store: Option<ObjectStoreGrant>,
+    /// Requests to other hosts.
+    pub http_out: Option<HttpOutGrant>,
 }
 
 /// What one call of a plugin may cost.

@@ -15,6 +15,7 @@ use crate::host::HostState;
 use crate::spec::Grants;
 
 pub(crate) mod fhir_client;
+pub(crate) mod grant;
 pub(crate) mod http_out;
 pub(crate) mod key;
 pub(crate) mod key_value;
@@ -42,7 +43,13 @@ pub(crate) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
 
 /// The checked grants of one plugin.
 pub(crate) struct Granted {
+    figures: Arc<metrics::Figures>,
     pseudonym: Option<Arc<pseudonym::Keyed>>,
+    key_value: Option<Arc<key_value::KeyValueGrant>>,
+    terminology: Option<Arc<terminology::Terms>>,
+    fhir_client: Option<Arc<fhir_client::FhirClientGrant>>,
+    object_store: Option<Arc<object_store::ObjectStoreGrant>>,
+    http_out: Option<Arc<http_out::Sender>>,
 }
 
 /// The state of every capability, for one instance.
@@ -58,14 +65,25 @@ pub(crate) struct States {
 }
 
 impl Granted {
-    /// Checks the grants of the plugin `name`.
+    /// Checks the grants of the plugin `name`. Reads the maps of codes; blocks.
     ///
     /// # Errors
     /// [`LoadError::Grant`].
     pub(crate) fn validate(grants: Grants, name: &str) -> Result<Granted, LoadError> {
-        let fault = |fault| LoadError::Grant { plugin: name.to_owned(), grant: "pseudonym", fault };
-        let pseudonym = grants.pseudonym.map(pseudonym::validate).transpose().map_err(fault)?;
-        Ok(Granted { pseudonym: pseudonym.map(Arc::new) })
+        let fault = |grant| move |fault| LoadError::Grant { plugin: name.to_owned(), grant, fault };
+        let pseudonym = grants.pseudonym.map(pseudonym::validate).transpose().map_err(fault("pseudonym"))?;
+        let terminology = grants.terminology.as_ref().map(terminology::validate);
+        let terminology = terminology.transpose().map_err(fault("terminology"))?;
+        let http_out = grants.http_out.map(http_out::validate).transpose().map_err(fault("http_out"))?;
+        Ok(Granted {
+            figures: Arc::new(metrics::Figures::new(name)),
+            pseudonym: pseudonym.map(Arc::new),
+            key_value: grants.key_value.map(Arc::new),
+            terminology: terminology.map(Arc::new),
+            fhir_client: grants.fhir_client.map(Arc::new),
+            object_store: grants.object_store.map(Arc::new),
+            http_out: http_out.map(Arc::new),
+        })
     }
 
     /// Whether a capability that a plan needs, named as in the contract, is there; an unknown one is an error that
@@ -75,11 +93,11 @@ impl Granted {
             ("log", true),
             ("metrics", true),
             ("pseudonym", self.pseudonym.is_some()),
-            ("key-value", false),
-            ("terminology", false),
-            ("fhir-client", false),
-            ("object-store", false),
-            ("http-out", false),
+            ("key-value", self.key_value.is_some()),
+            ("terminology", self.terminology.is_some()),
+            ("fhir-client", self.fhir_client.is_some()),
+            ("object-store", self.object_store.is_some()),
+            ("http-out", self.http_out.is_some()),
         ];
         let found = all.iter().find(|(name, _)| *name == capability);
         found.map(|(_, granted)| *granted).ok_or_else(|| all.map(|(name, _)| name).to_vec())
@@ -89,13 +107,13 @@ impl Granted {
     pub(crate) fn prepare(&self, name: &Arc<str>) -> States {
         States {
             log: log::prepare(Arc::clone(name)),
-            metrics: metrics::prepare(name),
-            pseudonym: pseudonym::prepare(self.pseudonym.clone(), name),
-            key_value: key_value::prepare(name),
-            terminology: terminology::prepare(name),
-            fhir_client: fhir_client::prepare(name),
-            object_store: object_store::prepare(name),
-            http_out: http_out::prepare(name),
+            metrics: metrics::prepare(&self.figures),
+            pseudonym: pseudonym::prepare(self.pseudonym.as_ref(), name),
+            key_value: key_value::prepare(self.key_value.as_ref(), name),
+            terminology: terminology::prepare(self.terminology.as_ref(), name),
+            fhir_client: fhir_client::prepare(self.fhir_client.as_ref(), name),
+            object_store: object_store::prepare(self.object_store.as_ref(), name),
+            http_out: http_out::prepare(self.http_out.as_ref(), name),
         }
     }
 }
@@ -104,6 +122,9 @@ impl States {
     /// Called before each call of the guest: allowances that count by call start afresh.
     pub(crate) fn begin_call(&mut self, exchange: Option<&Exchange>) {
         self.log.begin_call(exchange.map_or("", |exchange| &exchange.id));
+        self.key_value.begin_call();
+        self.object_store.begin_call();
+        self.http_out.begin_call();
     }
 
     /// Called after each call, also a failed one.

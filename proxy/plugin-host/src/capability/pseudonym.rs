@@ -1,4 +1,6 @@
-//! Capability: tokens and date offsets under a key that stays in the host.
+//! Capability: tokens, reversible ids and date offsets under a key that stays in the host.
+
+mod ids;
 
 use std::sync::Arc;
 
@@ -7,8 +9,10 @@ use sha2::{Digest, Sha256};
 use wasmtime::component::{HasData, Linker};
 use zeroize::Zeroizing;
 
+use self::ids::IdKey;
+use crate::capability::error;
+use crate::capability::grant::{GrantFault, Held};
 use crate::capability::key::{Secret, WeakKey};
-use crate::capability::{error, not_granted};
 use crate::contract::{Error, pseudonym};
 use crate::host::{HostState, hex};
 
@@ -32,6 +36,8 @@ pub struct PseudonymGrant {
     /// Dates move by at most this many days, back or forth. From 1 to 3,652; usually
     /// [`PseudonymGrant::DATE_RANGE_DAYS`].
     pub date_range_days: u16,
+    /// Sealed ids may be opened again.
+    pub open: bool,
 }
 
 impl PseudonymGrant {
@@ -39,9 +45,9 @@ impl PseudonymGrant {
     pub const DATE_RANGE_DAYS: u16 = 182;
 }
 
-/// What is wrong with a grant.
+/// What is wrong with a grant of pseudonyms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum GrantFault {
+pub enum PseudonymFault {
     /// The key is none.
     #[error(transparent)]
     Key(WeakKey),
@@ -61,26 +67,28 @@ pub(crate) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
 /// Checks the grant and makes the key ready; the key's bytes are wiped.
 ///
 /// # Errors
-/// [`GrantFault`].
+/// [`PseudonymFault`].
 pub(crate) fn validate(grant: PseudonymGrant) -> Result<Keyed, GrantFault> {
-    grant.key.check().map_err(GrantFault::Key)?;
+    grant.key.check().map_err(PseudonymFault::Key)?;
     if grant.project.contains('\0') {
-        return Err(GrantFault::Project);
+        return Err(PseudonymFault::Project.into());
     }
     if !(1..=MAX_RANGE_DAYS).contains(&grant.date_range_days) {
-        return Err(GrantFault::Range);
+        return Err(PseudonymFault::Range.into());
     }
     Ok(Keyed {
         mac: mac(grant.key.expose())?,
         dates: mac(date_key(grant.key.expose()).as_slice())?,
+        ids: IdKey::of(grant.key.expose()).ok_or(PseudonymFault::Key(WeakKey::Empty))?,
+        open: grant.open,
         project: grant.project,
         range: grant.date_range_days,
     })
 }
 
 /// HMAC takes keys of any length.
-fn mac(key: &[u8]) -> Result<Hmac<Sha256>, GrantFault> {
-    Hmac::new_from_slice(key).map_err(|_| GrantFault::Key(WeakKey::Empty))
+fn mac(key: &[u8]) -> Result<Hmac<Sha256>, PseudonymFault> {
+    Hmac::new_from_slice(key).map_err(|_| PseudonymFault::Key(WeakKey::Empty))
 }
 
 /// The key of the date offsets. Tokens are published, and what is hashed for them may be chosen by others: under
@@ -92,9 +100,9 @@ fn date_key(key: &[u8]) -> Zeroizing<[u8; 32]> {
     )
 }
 
-/// The state of one instance of the plugin `name`: the grant, or a stand-in that refuses.
-pub(crate) fn prepare(keyed: Option<Arc<Keyed>>, name: &Arc<str>) -> State {
-    keyed.map_or_else(|| State::Refusing(Arc::clone(name)), State::Granted)
+/// The state of one instance of the plugin `name`.
+pub(crate) fn prepare(keyed: Option<&Arc<Keyed>>, name: &Arc<str>) -> State {
+    State(Held::new(name, "pseudonym", keyed))
 }
 
 /// Names the state's type for wasmtime.
@@ -108,53 +116,47 @@ impl HasData for Pseudonym {
 pub(crate) struct Keyed {
     mac: Hmac<Sha256>,
     dates: Hmac<Sha256>,
+    ids: IdKey,
+    open: bool,
     project: String,
     range: u16,
 }
 
 /// Answers the guest.
-pub(crate) enum State {
-    Granted(Arc<Keyed>),
-    Refusing(Arc<str>),
-}
-
-impl State {
-    fn keyed(&self) -> Result<&Keyed, Error> {
-        match self {
-            State::Granted(keyed) => Ok(keyed),
-            State::Refusing(plugin) => Err(not_granted(plugin, "pseudonym")),
-        }
-    }
-}
-
-impl State {
-    fn unsealed(&self) -> Error {
-        match self {
-            State::Granted(_) => error("unavailable", "reversible ids are not offered"),
-            State::Refusing(plugin) => not_granted(plugin, "pseudonym"),
-        }
-    }
-}
+pub(crate) struct State(Held<Keyed>);
 
 impl pseudonym::Host for State {
     async fn tokens(&mut self, domain: String, values: Vec<String>) -> Result<Vec<String>, Error> {
-        let keyed = self.keyed()?;
+        let keyed = self.0.get()?;
         bounded(domain.len(), &values)?;
         answer(&values, |value| keyed.token(&domain, value)).await
     }
 
     async fn date_offsets(&mut self, patients: Vec<String>) -> Result<Vec<i32>, Error> {
-        let keyed = self.keyed()?;
+        let keyed = self.0.get()?;
         bounded(keyed.project.len(), &patients)?;
         answer(&patients, |patient| keyed.date_offset(patient)).await
     }
 
-    async fn seal(&mut self, _: String, _: Vec<String>) -> Result<Vec<String>, Error> {
-        Err(self.unsealed())
+    async fn seal(&mut self, domain: String, ids: Vec<String>) -> Result<Vec<String>, Error> {
+        let keyed = self.0.get()?;
+        bounded(domain.len(), &ids)?;
+        let mut sealer = keyed.ids.sealer();
+        let sealed = answer(&ids, |id| sealer.seal(&domain, id)).await?;
+        let invalid = |place: usize| {
+            error("invalid", format!("value {place} is no FHIR id of 1 to {} characters", ids::LONGEST))
+        };
+        sealed.into_iter().enumerate().map(|(place, id)| id.ok_or_else(|| invalid(place))).collect()
     }
 
-    async fn open(&mut self, _: String, _: Vec<String>) -> Result<Vec<Option<String>>, Error> {
-        Err(self.unsealed())
+    async fn open(&mut self, domain: String, sealed: Vec<String>) -> Result<Vec<Option<String>>, Error> {
+        let keyed = self.0.get()?;
+        if !keyed.open {
+            return Err(error("not-granted", "the grant of pseudonyms does not say open = true"));
+        }
+        bounded(domain.len(), &sealed)?;
+        let mut sealer = keyed.ids.sealer();
+        answer(&sealed, |sealed| sealer.open(&domain, sealed)).await
     }
 }
 
@@ -169,7 +171,7 @@ fn bounded(prefix: usize, values: &[String]) -> Result<(), Error> {
 }
 
 /// Hashes in turns, so that a long list does not hold up the other tasks of the thread.
-async fn answer<T>(values: &[String], hash: impl Fn(&str) -> T) -> Result<Vec<T>, Error> {
+async fn answer<T>(values: &[String], mut hash: impl FnMut(&str) -> T) -> Result<Vec<T>, Error> {
     let mut answers = Vec::with_capacity(values.len());
     for turn in values.chunks(VALUES_PER_TURN) {
         if !answers.is_empty() {
@@ -226,7 +228,12 @@ mod tests {
     const KEY: &str = "c2a4b51b0f8e2f9d3ab7a6f4e1d0c9b8";
 
     fn grant(project: &str, range: u16) -> PseudonymGrant {
-        PseudonymGrant { key: KEY.to_owned().into(), project: project.into(), date_range_days: range }
+        PseudonymGrant {
+            key: KEY.to_owned().into(),
+            project: project.into(),
+            date_range_days: range,
+            open: false,
+        }
     }
 
     fn keyed(project: &str, range: u16) -> Keyed {
@@ -237,7 +244,7 @@ mod tests {
     fn tokens_are_plain_hmac() {
         // RFC 4231, test case 2; its key is too short for a grant.
         let jefe = || mac(b"Jefe").unwrap();
-        let keyed = Keyed { mac: jefe(), dates: jefe(), project: String::new(), range: 1 };
+        let keyed = Keyed { mac: jefe(), dates: jefe(), range: 1, ..keyed("", 1) };
         let token = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
         assert_eq!(keyed.token("", "what do ya want for nothing?"), token);
         assert_eq!(keyed.token("a", "b"), keyed.token("", "a\0b"), "domain, zero byte, value");
@@ -248,13 +255,14 @@ mod tests {
     fn faulty_grants_are_refused() {
         let weak = PseudonymGrant { key: "changeme".to_owned().into(), ..grant("", 1) };
         let cases = [
-            (weak, GrantFault::Key(WeakKey::Short)),
-            (grant("a\0b", 1), GrantFault::Project),
-            (grant("a", 0), GrantFault::Range),
-            (grant("a", 3_653), GrantFault::Range),
+            (weak, PseudonymFault::Key(WeakKey::Short)),
+            (grant("a\0b", 1), PseudonymFault::Project),
+            (grant("a", 0), PseudonymFault::Range),
+            (grant("a", 3_653), PseudonymFault::Range),
         ];
         for (grant, fault) in cases {
-            assert_eq!(validate(grant).err(), Some(fault));
+            let Some(GrantFault::Pseudonym(found)) = validate(grant).err() else { panic!("{fault}") };
+            assert_eq!(found, fault);
         }
     }
 
@@ -284,14 +292,15 @@ mod tests {
 
     #[tokio::test]
     async fn too_much_is_refused_before_any_work() {
-        let mut state = State::Granted(Arc::new(keyed("p", 182)));
+        let mut state = prepare(Some(&Arc::new(keyed("p", 182))), &"p".into());
         let many = vec![String::new(); VALUES_PER_CALL + 1];
         assert_eq!(state.tokens(String::new(), many.clone()).await.unwrap_err().code, "too-much");
-        assert_eq!(state.date_offsets(many).await.unwrap_err().code, "too-much");
+        assert_eq!(state.date_offsets(many.clone()).await.unwrap_err().code, "too-much");
         let long = vec!["x".repeat(BYTES_PER_CALL + 1)];
         assert_eq!(state.tokens(String::new(), long).await.unwrap_err().code, "too-much");
         let domain = "d".repeat(BYTES_PER_CALL / 2);
         assert_eq!(state.tokens(domain, vec![String::new(); 3]).await.unwrap_err().code, "too-much");
+        assert_eq!(state.seal(String::new(), many.clone()).await.unwrap_err().code, "too-much");
         let most = vec![String::new(); VALUES_PER_CALL];
         assert_eq!(state.tokens(String::new(), most).await.map(|tokens| tokens.len()), Ok(VALUES_PER_CALL));
     }

@@ -18,8 +18,9 @@ async fn granted(settings: Value) -> Plugin {
         key: KEY.to_owned().into(),
         project: "study-7".into(),
         date_range_days: PseudonymGrant::DATE_RANGE_DAYS,
+        open: true,
     };
-    let grants = Grants { pseudonym: Some(pseudonym) };
+    let grants = Grants { pseudonym: Some(pseudonym), ..Grants::default() };
     Plugin::load(engine(), PluginSpec { grants, ..spec(settings) }).await.unwrap()
 }
 

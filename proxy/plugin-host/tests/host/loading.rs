@@ -112,9 +112,16 @@ async fn no_settings_are_an_empty_object() {
 #[tokio::test]
 async fn weak_keys_are_refused_at_load() {
     for key in ["", "secret", "changeme-changeme", "aaaaaaaaaaaaaaaaaaaaaaaa"] {
-        let pseudonym =
-            PseudonymGrant { key: key.to_owned().into(), project: String::new(), date_range_days: 182 };
-        let spec = PluginSpec { grants: Grants { pseudonym: Some(pseudonym) }, ..spec(json!({})) };
+        let pseudonym = PseudonymGrant {
+            key: key.to_owned().into(),
+            project: String::new(),
+            date_range_days: 182,
+            open: false,
+        };
+        let spec = PluginSpec {
+            grants: Grants { pseudonym: Some(pseudonym), ..Grants::default() },
+            ..spec(json!({}))
+        };
         let said = Plugin::load(engine(), spec).await.unwrap_err().to_string();
         assert!(said.contains("[plugins.guest.grants.pseudonym]"), "{said}");
         assert!(said.contains("openssl rand -hex 32"), "{said}");
@@ -145,8 +152,11 @@ async fn a_plugin_gets_what_it_needs_or_is_not_loaded() {
     assert!(matches!(&error, LoadError::MissingGrant { .. }), "{error}");
     assert!(error.to_string().contains("[plugins.guest.grants.pseudonym]"), "{error}");
     let key = "0d9f4c6be1a87253".to_owned().into();
-    let pseudonym = PseudonymGrant { key, project: String::new(), date_range_days: 182 };
-    let granted = PluginSpec { grants: Grants { pseudonym: Some(pseudonym) }, ..needs("pseudonym") };
+    let pseudonym = PseudonymGrant { key, project: String::new(), date_range_days: 182, open: false };
+    let granted = PluginSpec {
+        grants: Grants { pseudonym: Some(pseudonym), ..Grants::default() },
+        ..needs("pseudonym")
+    };
     Plugin::load(engine(), granted).await.unwrap();
     let error = Plugin::load(engine(), needs("network")).await.unwrap_err();
     assert!(error.to_string().contains("needs/0: \"network\" is no capability"), "{error}");
