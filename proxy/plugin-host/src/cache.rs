@@ -54,7 +54,7 @@ impl Cache {
         component: &[u8],
         digest: &[u8; 32],
     ) -> wasmtime::Result<(Compiled, bool)> {
-        if let Some(compiled) = self.read(digest) {
+        if let Some(compiled) = self.find(digest) {
             return Ok((compiled, true));
         }
         self.recompile(engine, component, digest).map(|compiled| (compiled, false))
@@ -77,7 +77,8 @@ impl Cache {
         self.dir.as_ref().map(|dir| dir.join(name))
     }
 
-    fn read(&self, digest: &[u8; 32]) -> Option<Compiled> {
+    /// What the cache has.
+    pub(crate) fn find(&self, digest: &[u8; 32]) -> Option<Compiled> {
         let path = self.path(digest)?;
         let mut file = fs::read(&path).ok()?;
         let sound = file.len() > HEADER

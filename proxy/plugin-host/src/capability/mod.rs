@@ -41,6 +41,13 @@ pub(crate) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     wasi::link(linker)
 }
 
+/// Links what an instance may use that others are made of: nothing that could differ from one to the next.
+pub(crate) fn link_for_template(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
+    types::add_to_linker::<HostState, log::Log>(linker, |host| &mut host.capabilities.log)?;
+    log::link(linker)?;
+    wasi::link(linker)
+}
+
 /// The checked grants of one plugin.
 pub(crate) struct Granted {
     figures: Arc<metrics::Figures>,

@@ -45,6 +45,11 @@ struct Used {
 }
 
 impl State {
+    /// Whether the guest holds nothing of it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
     pub(crate) fn begin_call(&mut self) {
         if let Some(used) = &self.used {
             used.output.take();
