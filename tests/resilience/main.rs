@@ -28,6 +28,7 @@ mod leaks;
 mod limits;
 mod load;
 mod metadata;
+mod phases;
 mod plugins;
 mod rate;
 mod reload;

@@ -38,7 +38,7 @@ const FAILURES: [&str; 15] = [
 ];
 
 /// The guest's component, built once.
-fn guest() -> &'static Path {
+pub(crate) fn guest() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());

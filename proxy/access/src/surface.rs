@@ -98,6 +98,11 @@ impl Surface {
         condition.map_or(Ok(()), |condition| self.judge_parameters(interaction, condition))
     }
 
+    /// Whether it refuses whatever changes something.
+    pub fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+
     /// Whether it has a list of search parameters: then whatever makes the server search is judged by it.
     pub fn lists_parameters(&self) -> bool {
         self.search_parameters.is_some()

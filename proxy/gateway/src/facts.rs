@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use fireguard_fhir::format::Format;
+use fireguard_fhir::interaction::Request;
 use fireguard_traffic::rate::{Class, EntryCharge, Standing};
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -29,6 +30,8 @@ pub struct Facts {
     pub interaction: OnceLock<&'static str>,
     /// The resource type asked for.
     pub resource_type: OnceLock<&'static str>,
+    /// What the client asked for, where a plugin has changed it.
+    pub asked: OnceLock<Arc<Request>>,
     /// Why its answer broke off after the head had left.
     pub abort: OnceLock<String>,
     /// Who pays for the entries of a batch.
@@ -67,6 +70,7 @@ impl Facts {
             route: OnceLock::new(),
             interaction: OnceLock::new(),
             resource_type: OnceLock::new(),
+            asked: OnceLock::new(),
             abort: OnceLock::new(),
             batch: OnceLock::new(),
             place: OnceLock::new(),
@@ -122,6 +126,11 @@ impl Facts {
     /// One of them goes to the server.
     pub fn entry_passed(&self) {
         self.entries.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// So many of those that were let through go on.
+    pub fn entries_are(&self, entries: u64) {
+        self.entries.store(entries, Ordering::Relaxed);
     }
 
     /// The entries of the batch or transaction that the server is asked for.

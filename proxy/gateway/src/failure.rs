@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use bytes::Bytes;
 use fireguard_fhir::interaction::Refusal;
 use fireguard_fhir::outcome::IssueCode;
 use fireguard_traffic::retry::matrix::Fault;
@@ -34,6 +35,8 @@ pub struct Failure {
     pub code: IssueCode,
     /// What the client is told: a sentence without anything from a resource.
     pub message: Cow<'static, str>,
+    /// An OperationOutcome in JSON that takes the place of ours: a plugin's.
+    pub outcome: Option<Box<Bytes>>,
     /// What the log says on top; without anything from a resource either.
     pub detail: Option<String>,
     /// When it makes sense to come back.
@@ -62,6 +65,7 @@ impl Failure {
             status,
             code,
             message,
+            outcome: None,
             detail: None,
             retry_after: None,
             allow: &[],
@@ -85,6 +89,13 @@ impl Failure {
     #[must_use]
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = Some(detail.into());
+        self
+    }
+
+    /// Puts an OperationOutcome in JSON in the place of ours.
+    #[must_use]
+    pub fn outcome(mut self, outcome: Option<Bytes>) -> Self {
+        self.outcome = outcome.map(Box::new);
         self
     }
 

@@ -30,3 +30,4 @@ pub mod state;
 pub mod traces;
 pub mod transform;
 pub mod upstreams;
+pub mod written;

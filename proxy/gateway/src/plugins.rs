@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use aws_lc_rs::digest::{Context, SHA256};
+use aws_lc_rs::digest::{Context, SHA256, digest};
 use fireguard_plugin_host::{
     Engine, EngineConfig, EngineError, Grants, Limits, LoadError, NamedFile, OnFailure, Plugin, PluginSpec,
     PseudonymGrant, Secret, Source,
@@ -19,6 +19,39 @@ pub enum LoadFailure {
     /// No key for page links.
     #[error(transparent)]
     Pages(#[from] crate::pages::NoKey),
+    /// One plugin has no digest.
+    #[error(
+        "plugin {name} has no digest: add digest = \"sha256:{found}\" to [plugins.{name}] if this is the component \
+         that you mean, or use --dev while you build it"
+    )]
+    NoDigest {
+        /// Its name in the configuration.
+        name: String,
+        /// That of its component, in hexadecimal digits.
+        found: String,
+    },
+    /// A route lets be written back what a plugin took out of it.
+    #[error(
+        "route {route}: the plugin {plugin} changes what is read and does not see what is written: what a client has \
+         read would be written back with its gaps; set read_only = true on this route and send writes to another"
+    )]
+    WrittenBack {
+        /// The route's name.
+        route: String,
+        /// The plugin's name.
+        plugin: String,
+    },
+    /// A route has writes that a plugin wants to know of, and they cannot be kept.
+    #[error(
+        "route {route}: the plugin {plugin} wants to know what is written: name a folder for what is to be told it, \
+         directory = \"…\" in [state]; or set read_only = true on this route"
+    )]
+    NoState {
+        /// The route's name.
+        route: String,
+        /// The plugin's name.
+        plugin: String,
+    },
     /// One plugin does not load.
     #[error("plugin {name}")]
     Plugin {
@@ -32,12 +65,23 @@ pub enum LoadFailure {
 /// The plugins of one configuration, in its order, and the engine that runs them.
 pub struct Plugins {
     engine: Engine,
+    /// They need no digests.
+    dev: bool,
     loaded: Vec<Loaded>,
+}
+
+/// A plugin on a route, and what it may do there.
+#[derive(Clone)]
+pub struct Attached {
+    /// The plugin.
+    pub plugin: Plugin,
+    /// It may ask for another resource than the caller.
+    pub retarget: bool,
 }
 
 struct Loaded {
     fingerprint: Fingerprint,
-    plugin: Plugin,
+    plugin: Attached,
     /// It was not there before.
     fresh: bool,
 }
@@ -54,7 +98,13 @@ impl Plugins {
     /// The engine does not start.
     pub fn none(cache: Option<PathBuf>) -> Result<Self, LoadFailure> {
         let engine = Engine::new(EngineConfig { cache_dir: cache, ..EngineConfig::default() })?;
-        Ok(Self { engine, loaded: Vec::new() })
+        Ok(Self { engine, dev: false, loaded: Vec::new() })
+    }
+
+    /// The same for whom plugins need no digests, because they are being built.
+    #[must_use]
+    pub fn dev(self, dev: bool) -> Self {
+        Self { dev, ..self }
     }
 
     /// Those of a configuration. One whose component, settings, files, grants and limits are the same as before is
@@ -66,6 +116,11 @@ impl Plugins {
         let mut loaded = Vec::with_capacity(config.plugins.len());
         for plugin in &config.plugins {
             let component = std::fs::read(&plugin.component).ok();
+            if let (None, false, Some(bytes)) = (plugin.digest, self.dev, &component) {
+                let found =
+                    digest(&SHA256, bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+                return Err(LoadFailure::NoDigest { name: plugin.name.clone(), found });
+            }
             let fingerprint = Fingerprint::of(plugin, component.as_deref());
             if let Some(known) = self.loaded.iter().find(|known| known.fingerprint == fingerprint) {
                 loaded.push(Loaded { fingerprint, plugin: known.plugin.clone(), fresh: false });
@@ -81,19 +136,25 @@ impl Plugins {
                 name: plugin.name.clone(),
                 source: Box::new(source),
             })?;
-            loaded.push(Loaded { fingerprint, plugin: made, fresh: true });
+            let plugin = Attached { plugin: made, retarget: plugin.retarget };
+            loaded.push(Loaded { fingerprint, plugin, fresh: true });
         }
-        Ok(Self { engine: self.engine.clone(), loaded })
+        Ok(Self { engine: self.engine.clone(), dev: self.dev, loaded })
     }
 
     /// By its place in the configuration.
-    pub fn get(&self, index: usize) -> Option<&Plugin> {
+    pub fn get(&self, index: usize) -> Option<&Attached> {
         self.loaded.get(index).map(|loaded| &loaded.plugin)
+    }
+
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &Plugin> {
+        self.loaded.iter().map(|loaded| &loaded.plugin.plugin)
     }
 
     /// The names of those that were not there before.
     pub fn fresh(&self) -> impl Iterator<Item = &str> {
-        self.loaded.iter().filter(|loaded| loaded.fresh).map(|loaded| loaded.plugin.name())
+        self.loaded.iter().filter(|loaded| loaded.fresh).map(|loaded| loaded.plugin.plugin.name())
     }
 }
 
@@ -103,10 +164,12 @@ impl Fingerprint {
         let config::Plugin {
             name,
             component: path,
+            digest,
             on_failure,
             settings,
             files,
             pseudonym,
+            retarget,
             cpu_per_call,
             wall_per_call,
             memory,
@@ -120,7 +183,11 @@ impl Fingerprint {
         add(component.unwrap_or_default());
         add(path.as_os_str().as_encoded_bytes());
         add(settings.to_string().as_bytes());
-        add(format!("{on_failure:?} {cpu_per_call:?} {wall_per_call:?} {memory} {}", files.len()).as_bytes());
+        add(format!(
+            "{digest:?} {retarget} {on_failure:?} {cpu_per_call:?} {wall_per_call:?} {memory} {}",
+            files.len()
+        )
+        .as_bytes());
         for (known_as, path, content) in files {
             add(known_as.as_bytes());
             add(path.as_bytes());
@@ -152,6 +219,7 @@ fn spec(plugin: &config::Plugin, component: Source) -> PluginSpec {
     PluginSpec {
         settings: plugin.settings.clone(),
         files: plugin.files.iter().map(file).collect(),
+        digest: plugin.digest,
         grants: Grants { pseudonym, ..Grants::default() },
         limits: Limits {
             cpu_per_call: plugin.cpu_per_call,
@@ -162,6 +230,7 @@ fn spec(plugin: &config::Plugin, component: Source) -> PluginSpec {
         on_failure: match plugin.on_failure {
             config::OnFailure::Refuse => OnFailure::Refuse,
             config::OnFailure::Pass => OnFailure::Pass,
+            config::OnFailure::Retry => OnFailure::Retry,
         },
         ..PluginSpec::new(plugin.name.clone(), component)
     }

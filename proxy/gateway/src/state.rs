@@ -7,7 +7,7 @@ use std::sync::Arc;
 use fireguard_access::surface::Surface;
 use fireguard_fhir::base::Base;
 use fireguard_fhir::interaction::SealPages;
-use fireguard_plugin_host::Plugin;
+use fireguard_plugin_host::{Direction, Phase, Plugin};
 use fireguard_traffic::cors::Cors;
 use fireguard_traffic::rate::{Quotas, RateLimits, Table};
 use tokio::runtime::Handle;
@@ -19,8 +19,9 @@ use crate::face::Faces;
 use crate::fhir_server::FhirServer;
 use crate::metadata::Metadata;
 use crate::pages::{self, KeyRing};
-use crate::plugins::{LoadFailure, Plugins};
+use crate::plugins::{Attached, LoadFailure, Plugins};
 use crate::replicas::Group;
+use crate::written::Written;
 
 /// What all cores share.
 pub struct Shared {
@@ -31,6 +32,8 @@ pub struct Shared {
     /// Times and sizes.
     pub limits: config::file::Limits,
     plugins: Plugins,
+    /// What was written, on its way to plugins that want to know; none: there is nowhere to keep it.
+    pub written: Option<Arc<Written>>,
     /// What rate limits remember.
     clients: Arc<Table>,
     /// Made by chance at the start: seals links to pages where no key is configured.
@@ -80,7 +83,7 @@ pub struct Route {
     /// How its clients see it.
     pub faces: Faces,
     /// The plugins that see its resources, in order toward the server.
-    pub plugins: Vec<Plugin>,
+    pub plugins: Vec<Attached>,
 }
 
 impl Shared {
@@ -98,7 +101,8 @@ impl Shared {
     /// As [`Shared::build`].
     pub async fn first(engine: &Plugins, config: Config) -> Result<Self, LoadFailure> {
         let (clients, chance) = (Arc::new(Table::new(defaults::RATE_CLIENTS)), Arc::new(pages::chance()?));
-        Self::make(config, engine, clients, chance, &[]).await
+        let written = None;
+        Self::make(config, engine, written, clients, chance, &[]).await
     }
 
     /// What this becomes with another configuration: what does not change in it is kept, with all that was counted.
@@ -107,12 +111,13 @@ impl Shared {
     /// As [`Shared::build`].
     pub async fn succeed(&self, config: Config) -> Result<Self, LoadFailure> {
         let (clients, chance) = (Arc::clone(&self.clients), Arc::clone(&self.chance));
-        Self::make(config, &self.plugins, clients, chance, &self.routes).await
+        Self::make(config, &self.plugins, self.written.clone(), clients, chance, &self.routes).await
     }
 
     async fn make(
         config: Config,
         known: &Plugins,
+        written: Option<Arc<Written>>,
         clients: Arc<Table>,
         chance: Arc<Secret>,
         before: &[Arc<Route>],
@@ -155,6 +160,10 @@ impl Shared {
             let known = known.and_then(|known| known.at_once.clone()).filter(|(_, before)| *before == most);
             Some(known.unwrap_or_else(|| (Arc::new(Semaphore::new(most.get() as usize)), most)))
         };
+        for route in &config.routes {
+            let attached = route.plugins.iter().filter_map(|index| plugins.get(*index));
+            judge_plugins(route, attached, written.is_some())?;
+        }
         let routes = config.routes.into_iter().map(|route| {
             let at_once = places(&route);
             let (server, rate, group) = (server(&route), limits(&route), group(&route));
@@ -186,7 +195,7 @@ impl Shared {
             })
         });
         let (routes, server, limits) = (routes.collect(), config.server, config.limits);
-        Ok(Self { routes, server, limits, plugins, clients, chance })
+        Ok(Self { routes, server, limits, plugins, written, clients, chance })
     }
 
     /// The names of the plugins that were not there before.
@@ -194,9 +203,12 @@ impl Shared {
         self.plugins.fresh().collect()
     }
 
-    /// Has the replicas of every server looked after on this runtime.
+    /// Has the replicas of every server looked after on this runtime, and plugins told of what was written.
     pub fn tend(&self, runtime: &Handle) {
         self.routes.iter().for_each(|route| route.group.tend(runtime));
+        if let Some(written) = &self.written {
+            written.tend(runtime, self.plugins.all());
+        }
     }
 
     /// The route of a path, and what follows its prefix.
@@ -208,10 +220,26 @@ impl Shared {
     }
 }
 
-impl Route {
-    /// Answers on this route hold only what its plugins let through: envelopes are rebuilt, the server's error
-    /// texts and headers replaced.
-    pub fn rebuilds(&self) -> bool {
-        !self.plugins.is_empty()
+/// Refuses what plugins on a route with writes would make unsafe.
+fn judge_plugins<'a>(
+    route: &config::Route,
+    attached: impl Iterator<Item = &'a Attached>,
+    keeps: bool,
+) -> Result<(), LoadFailure> {
+    for Attached { plugin, .. } in attached.filter(|_| !route.surface.is_read_only()) {
+        let sees = |direction| plugin.plan().interests.iter().any(|i| i.directions.contains(&direction));
+        let (route, name) = (route.name.clone(), plugin.name().to_owned());
+        if sees(Direction::ToClient) && !sees(Direction::ToServer) {
+            return Err(LoadFailure::WrittenBack { route, plugin: name });
+        }
+        if told(plugin) && !keeps {
+            return Err(LoadFailure::NoState { route, plugin: name });
+        }
     }
+    Ok(())
+}
+
+/// Whether a plugin wants to know of any write.
+fn told(plugin: &Plugin) -> bool {
+    plugin.plan().interests.iter().any(|interest| interest.phase == Phase::Written.name())
 }

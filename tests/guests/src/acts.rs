@@ -23,6 +23,8 @@ pub(crate) fn configure(settings: &Value, files: &[File]) -> Result<Plan, Vec<Pr
         "panic" => panic!("{MARKER}"),
         "sleep" => std::thread::sleep(Duration::from_secs(3600)),
         "problems" => return Err(problems(settings, files)),
+        "ask" => drop(pseudonym::tokens("", &[])),
+        "print" => eprintln!("{MARKER}"),
         "no-settings" if *settings != Value::Object(Default::default()) => panic!("not empty"),
         _ => {}
     }
@@ -34,6 +36,7 @@ pub(crate) fn configure(settings: &Value, files: &[File]) -> Result<Plan, Vec<Pr
     };
     let directions = match text(settings, "direction") {
         "to-client" => vec![Direction::ToClient],
+        "to-server" => vec![Direction::ToServer],
         "none" => vec![],
         _ => vec![Direction::ToServer, Direction::ToClient],
     };
@@ -104,6 +107,28 @@ pub(crate) fn process(
             .map(|resource| {
                 let end = resource.len() as u32;
                 Verdict::Edits(vec![edit(0, 1, ""), edit(end, end, &char::from(resource[0]).to_string())])
+            })
+            .collect(),
+        // Puts the text before the last byte: another member.
+        "append" => resources
+            .iter()
+            .map(|resource| {
+                let last = resource.len() as u32 - 1;
+                Verdict::Edits(vec![edit(last, last, text(settings, "text"))])
+            })
+            .collect(),
+        // Refuses those that hold the text.
+        "refuse-if" => resources
+            .iter()
+            .map(|resource| {
+                let wanted = text(settings, "text").as_bytes();
+                match resource.windows(wanted.len()).any(|window| window == wanted) {
+                    true => Verdict::Refuse(Refusal {
+                        outcome: settings["outcome"].as_str().map(|outcome| outcome.as_bytes().to_vec()),
+                        ..refusal("forbidden")
+                    }),
+                    false => Verdict::Keep,
+                }
             })
             .collect(),
         "say" => replace(text(settings, "text").to_owned()),

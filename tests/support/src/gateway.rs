@@ -85,7 +85,7 @@ impl Gateway {
         let log = folder.join("log.ndjson");
         let stderr = File::create(&log).map_err(|e| Error::Io("creating the log", e))?;
         let child = Command::new(binary)
-            .args(["run", "--config"])
+            .args(["run", "--dev", "--config"])
             .arg(&file)
             .stdin(Stdio::null())
             .stdout(Stdio::null())

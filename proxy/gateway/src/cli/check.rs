@@ -4,17 +4,19 @@ use std::path::Path;
 
 use super::{Failed, report, runtime, say};
 use crate::config::Config;
+use crate::plugins::Plugins;
 use crate::server::check_tls;
 use crate::state::Shared;
 
-/// Reads the configuration and loads its plugins.
-pub(super) fn check(path: &Path) -> Result<(), Failed> {
+/// Reads the configuration and loads its plugins. `dev`: these need no digests.
+pub(super) fn check(path: &Path, dev: bool) -> Result<(), Failed> {
     let config = Config::load(path)?;
     let summary = summary(path, &config);
     if let Some(tls) = &config.server.tls {
         check_tls(tls).map_err(|error| report(&error))?;
     }
-    runtime()?.block_on(Shared::build(config)).map_err(|error| report(&error))?;
+    let engine = Plugins::none(None).map_err(|error| report(&error))?.dev(dev);
+    runtime()?.block_on(Shared::first(&engine, config)).map_err(|error| report(&error))?;
     say(&summary);
     Ok(())
 }

@@ -22,9 +22,9 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Serve, until SIGTERM or Ctrl-C.
-    Run(ConfigFile),
+    Run(Plugins),
     /// Read the configuration and load the plugins, connect to nothing, and say what is wrong.
-    Check(ConfigFile),
+    Check(Plugins),
     /// Write a configuration for your own FHIR server and try it out.
     Init(init::Arguments),
     /// Try the configuration out on its servers, writing nothing to them, and name the lines to change.
@@ -33,6 +33,15 @@ enum Command {
     Schema,
     /// Print the version.
     Version,
+}
+
+#[derive(clap::Args)]
+struct Plugins {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Load plugins that have no digest in the configuration: for whoever builds them.
+    #[arg(long)]
+    dev: bool,
 }
 
 #[derive(clap::Args)]
@@ -51,8 +60,8 @@ pub fn main() -> ExitCode {
     let _ =
         miette::set_hook(Box::new(|_| Box::new(miette::MietteHandlerOpts::new().wrap_lines(false).build())));
     let done = match Cli::parse().command {
-        Command::Run(file) => run::run(&file.config),
-        Command::Check(file) => check::check(&file.config),
+        Command::Run(Plugins { file, dev }) => run::run(&file.config, dev),
+        Command::Check(Plugins { file, dev }) => check::check(&file.config, dev),
         Command::Init(arguments) => init::init(&arguments),
         Command::Doctor(file) => doctor::doctor(&file.config),
         Command::Schema => schema(),

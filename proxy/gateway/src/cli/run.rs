@@ -17,8 +17,8 @@ use crate::traces::Traces;
 use crate::upstreams::{Unknown, WrongVersion, require_r4};
 use crate::{admin, files, logging, service};
 
-/// Serves until a signal says to stop, then lets running requests end.
-pub(super) fn run(path: &Path) -> Result<(), Failed> {
+/// Serves until a signal says to stop, then lets running requests end. `dev`: plugins need no digests.
+pub(super) fn run(path: &Path, dev: bool) -> Result<(), Failed> {
     let text = Config::read(path)?;
     let config = Config::parse(&text, path)?;
     let level = logging::start(&config.log);
@@ -33,7 +33,7 @@ pub(super) fn run(path: &Path) -> Result<(), Failed> {
     let server = &config.server;
     let mut sockets =
         Sockets::take_or_open(server.listen, server.workers, config.admin).map_err(|e| report(&e))?;
-    let engine = Plugins::none(server.cache.clone()).map_err(|error| report(&error))?;
+    let engine = Plugins::none(server.cache.clone()).map_err(|error| report(&error))?.dev(dev);
     // Aside, so that the compiler's threads, which stay, get a low priority.
     let build = aside(async move || Shared::first(&engine, config).await);
     let shared = runtime.block_on(build).map_err(|error| report(&error))?.map_err(|error| report(&error))?;

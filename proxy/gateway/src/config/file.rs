@@ -223,6 +223,10 @@ pub struct Plugin {
     /// The component's file.
     #[schemars(with = "String")]
     pub component: Spanned<String>,
+    /// SHA-256 of the component: `sha256:` and 64 hexadecimal digits. Without it the plugin is loaded with `--dev`
+    /// only.
+    #[schemars(with = "Option<String>")]
+    pub digest: Option<Spanned<String>>,
     /// What happens to an exchange when the plugin fails.
     #[serde(default)]
     pub on_failure: OnFailure,
@@ -254,6 +258,8 @@ pub enum OnFailure {
     Refuse,
     /// It goes on as if the plugin were not there. Never for a plugin that protects data.
     Pass,
+    /// The plugin is asked once more, in a fresh instance; fails it again, the exchange is refused.
+    Retry,
 }
 
 /// What a plugin may use of the host.
@@ -262,6 +268,10 @@ pub enum OnFailure {
 pub struct Grants {
     /// Keyed tokens and date offsets.
     pub pseudonym: Option<Pseudonym>,
+    /// In the request phase it may ask for another type, id, version or operation than the caller, and what is written
+    /// may get another id.
+    #[serde(default)]
+    pub retarget: bool,
 }
 
 /// Keyed tokens and date offsets.

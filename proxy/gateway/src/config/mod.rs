@@ -138,6 +138,8 @@ pub struct Plugin {
     pub name: String,
     /// The component's file.
     pub component: PathBuf,
+    /// SHA-256 that the component must have.
+    pub digest: Option<[u8; 32]>,
     /// What happens when it fails.
     pub on_failure: OnFailure,
     /// Its settings.
@@ -146,6 +148,8 @@ pub struct Plugin {
     pub files: Vec<(String, String, Vec<u8>)>,
     /// The grant of keyed tokens and date offsets.
     pub pseudonym: Option<Pseudonym>,
+    /// It may ask for another resource than the caller.
+    pub retarget: bool,
     /// Processor time of one call.
     pub cpu_per_call: Duration,
     /// Time of one call, waits included.

@@ -78,6 +78,7 @@ fn table() -> BTreeSet<(&'static str, String)> {
         ("routes.*.hapi.check_versions", "`true`".into()),
         ("routes.*.hapi.check_transactions", "`true`".into()),
         ("plugins.*.on_failure", text("refuse")),
+        ("plugins.*.grants.retarget", "`false`".into()),
         ("plugins.*.cpu_per_call", time(defaults::PLUGIN_CPU)),
         ("plugins.*.wall_per_call", time(defaults::PLUGIN_WALL)),
         ("plugins.*.memory", size(defaults::PLUGIN_MEMORY)),

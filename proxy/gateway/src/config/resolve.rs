@@ -167,15 +167,6 @@ impl Resolver<'_> {
                 None => self.unknown("plugin", plugin, plugin_names.iter().copied()),
             }
         }
-        if let (Some(first), false) = (route.plugins.first(), route.read_only) {
-            self.problems.push(
-                Problem::at(
-                    first.span(),
-                    "plugins see what is read; this route also lets writes through unseen",
-                )
-                .help("set read_only = true on this route and send writes to a route without plugins"),
-            );
-        }
         if let (Some(first), true) = (route.plugins.first(), route.xml) {
             let message = "plugins see JSON; on this route XML would pass them by";
             let help = "leave xml = true out, or let XML in by a route of its own without plugins";
@@ -259,6 +250,7 @@ impl Resolver<'_> {
             let message = format!("there is no file {}", component.display());
             self.problem(&plugin.component, message);
         }
+        let digest = plugin.digest.as_ref().and_then(|text| self.parsed(text, digest));
         let files: Vec<_> = plugin
             .files
             .iter()
@@ -272,10 +264,12 @@ impl Resolver<'_> {
         Some(Plugin {
             name: name.to_owned(),
             component,
+            digest,
             on_failure: plugin.on_failure,
             settings,
             files,
             pseudonym,
+            retarget: plugin.grants.retarget,
             cpu_per_call: plugin.cpu_per_call.map_or(defaults::PLUGIN_CPU, |t| t.0),
             wall_per_call: plugin.wall_per_call.map_or(defaults::PLUGIN_WALL, |t| t.0),
             memory: plugin.memory.map_or(defaults::PLUGIN_MEMORY, |s| s.0),
@@ -339,6 +333,17 @@ impl Resolver<'_> {
     pub(super) fn problem(&mut self, place: &Spanned<String>, message: impl Into<String>) {
         self.problems.push(Problem::at(place.span(), message));
     }
+}
+
+/// SHA-256 as it is written: `sha256:` and hexadecimal digits.
+fn digest(text: &str) -> Result<[u8; 32], &'static str> {
+    const HOW: &str = "a digest is sha256: and 64 hexadecimal digits";
+    let digits = text.strip_prefix("sha256:").ok_or(HOW)?;
+    let nibbles = digits.chars().map(|digit| digit.to_digit(16).and_then(|digit| u8::try_from(digit).ok()));
+    let nibbles: Vec<u8> = nibbles.collect::<Option<_>>().ok_or(HOW)?;
+    let bytes: Vec<u8> =
+        nibbles.chunks(2).map(|pair| pair.iter().fold(0, |byte, nibble| byte << 4 | nibble)).collect();
+    bytes.try_into().ok().filter(|_| nibbles.len() == 64).ok_or(HOW)
 }
 
 /// An origin as browsers write it.

@@ -180,12 +180,20 @@ fn a_secret_in_the_file_is_not_repeated() {
 }
 
 #[test]
-fn plugins_need_a_read_only_route() {
-    let text = GOOD.replace("upstream = \"hapi\"", "upstream = \"hapi\"\nplugins = [\"deid\"]")
-        + "[plugins.deid]\ncomponent = \"x.wasm\"\n";
-    let found = problems(&text).concat();
-    assert!(
-        found.contains("also lets writes through unseen") && found.contains("there is no file"),
-        "{found}"
-    );
+fn a_digest_is_written_in_full() {
+    let digits = "0123456789abcdefABCDEF0123456789".repeat(2);
+    for (written, good) in [
+        (format!("sha256:{digits}"), true),
+        (digits.clone(), false),
+        (format!("sha256:{}", &digits[1..]), false),
+        (format!("sha256:{digits}00"), false),
+        (format!("sha256:{}g", &digits[1..]), false),
+        (String::new(), false),
+    ] {
+        let text =
+            GOOD.to_owned() + &format!("[plugins.deid]\ncomponent = \"x.wasm\"\ndigest = {written:?}\n");
+        let found = problems(&text).concat();
+        assert_eq!(!found.contains("64 hexadecimal digits"), good, "{written}: {found}");
+        assert!(found.contains("there is no file"), "{found}");
+    }
 }

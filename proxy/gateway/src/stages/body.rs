@@ -12,7 +12,7 @@ mod conditions;
 mod entries;
 mod inspect;
 mod plain;
-mod refused;
+pub(super) mod refused;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +21,7 @@ use bytes::Bytes;
 use fireguard_fhir::document::Syntax;
 use fireguard_fhir::interaction::{BodyKind, Interaction};
 use fireguard_fhir::outcome::IssueCode;
+use fireguard_fhir::references::ConditionalReferences;
 use fireguard_traffic::body::{BodyError, Outgoing};
 use fireguard_traffic::decode::DecodeError;
 use http::StatusCode;
@@ -38,7 +39,7 @@ use crate::config::defaults;
 use crate::exchange::{Asked, Exchange, Ready, Upload, Watch};
 use crate::failure::Failure;
 use crate::stage::{Answer, Next, Stage};
-use crate::state::Shared;
+use crate::state::{Route, Shared};
 
 /// The stage. Answers 400 for a body that is not JSON, 408 for one that takes too long, 413 for one over the limit,
 /// 415 for one in a coding that is not known.
@@ -123,6 +124,20 @@ impl Stage<Asked> for MakeBody {
         let ready = Box::new(Exchange { id, client, route, face, request, headers, body, facts });
         refused.within(next.call(ready).await, format, of.as_str()).await
     }
+}
+
+/// Judges the conditional references of a resource that is all there, on a route with a list of parameters.
+///
+/// # Errors
+/// One asks for what the route does not let through.
+pub(super) fn judge_references(resource: &[u8], rules: Rules, route: &Route) -> Result<(), Failure> {
+    if !route.surface.lists_parameters() {
+        return Ok(());
+    }
+    for found in ConditionalReferences::default().feed(resource).map_err(inspect::not_json)? {
+        inspect::reference(&found, rules, route)?;
+    }
+    Ok(())
 }
 
 /// Reads a body that should not be there: one without bytes is none, however it was sent.

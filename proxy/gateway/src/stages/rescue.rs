@@ -1,5 +1,6 @@
 //! The one place where a failure becomes an answer: an OperationOutcome in the client's format.
 
+use fireguard_fhir::document::Syntax;
 use fireguard_fhir::format::Format;
 use fireguard_fhir::outcome::OperationOutcome;
 use fireguard_traffic::body::{Body, full};
@@ -56,7 +57,9 @@ impl Rescue {
         let format = format.unwrap_or_else(|| Format::for_errors(None, accept(), false));
         let outcome =
             OperationOutcome::error(failure.code, failure.message.as_ref()).with_request_id(self.id.as_str());
-        let mut response = Response::new(full(outcome.to(format)));
+        // A plugin's is JSON.
+        let own = failure.outcome.clone().filter(|_| format.syntax() == Syntax::Json);
+        let mut response = Response::new(full(own.map_or_else(|| outcome.to(format).into(), |own| *own)));
         *response.status_mut() = failure.status;
         let headers = response.headers_mut();
         headers.extend(failure.headers().map(|(name, value)| (name.clone(), value.clone())));

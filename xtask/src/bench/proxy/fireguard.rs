@@ -54,7 +54,7 @@ impl Fireguard {
         let (address, admin) = (free_address()?, free_address()?);
         let file = write("fireguard.toml", &config(front, extras, address, admin)?)?;
         let mut command = Command::new(&self.binary);
-        command.args(["run", "--config"]).arg(file);
+        command.args(["run", "--dev", "--config"]).arg(file);
         if let Some(profile) = &self.profile {
             command.env("LLVM_PROFILE_FILE", profile);
         }

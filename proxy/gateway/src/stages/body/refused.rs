@@ -21,12 +21,19 @@ use crate::transform::{Transform, transformed};
 
 /// The entries of one batch that were refused by themselves. Clones are the same.
 #[derive(Clone, Default)]
-pub(super) struct RefusedEntries(Arc<Mutex<List>>);
+pub(in crate::stages) struct RefusedEntries(Arc<Mutex<List>>);
+
+/// Why one is refused.
+struct RefusedEntry {
+    refusal: Refusal,
+    /// An OperationOutcome that says more.
+    outcome: Option<Bytes>,
+}
 
 #[derive(Default)]
 struct List {
     /// With their places, in order.
-    refused: Vec<(usize, Refusal)>,
+    refused: Vec<(usize, RefusedEntry)>,
     /// The entries of the whole batch, once all have been read.
     all: Option<usize>,
     /// Whether each may be answered by itself.
@@ -37,7 +44,7 @@ struct List {
 
 impl RefusedEntries {
     /// None so far. If they may not be told `apart`, the first refuses the whole.
-    pub(super) fn new(apart: bool) -> Self {
+    pub(in crate::stages) fn new(apart: bool) -> Self {
         Self(Arc::new(Mutex::new(List { apart, ..List::default() })))
     }
 
@@ -45,42 +52,58 @@ impl RefusedEntries {
     ///
     /// # Errors
     /// There are `most` of them already, or none may be: the whole is to be refused.
-    pub(super) fn add(&self, place: usize, refusal: Refusal, most: usize) -> Result<(), Refusal> {
-        let mut list = self.list();
-        if !list.apart || list.refused.len() >= most {
+    pub(in crate::stages) fn add(&self, place: usize, refusal: Refusal, most: usize) -> Result<(), Refusal> {
+        if self.list().refused.len() >= most {
             return Err(refusal);
         }
-        list.refused.push((place, refusal));
+        self.add_with(place, refusal, None)
+    }
+
+    /// One more, with an OperationOutcome that says more.
+    ///
+    /// # Errors
+    /// None may be: the whole is to be refused.
+    pub(in crate::stages) fn add_with(
+        &self,
+        place: usize,
+        refusal: Refusal,
+        outcome: Option<Bytes>,
+    ) -> Result<(), Refusal> {
+        let mut list = self.list();
+        if !list.apart {
+            return Err(refusal);
+        }
+        list.refused.push((place, RefusedEntry { refusal, outcome }));
         Ok(())
     }
 
     /// One came too early, by so much.
-    pub(super) fn wait(&self, wait: Duration) {
+    pub(in crate::stages) fn wait(&self, wait: Duration) {
         let mut list = self.list();
         list.wait = list.wait.max(Some(wait));
     }
 
     /// The failure of the whole, with when to come back if one came too early.
-    pub(super) fn waiting(&self, mut failure: Failure) -> Failure {
+    pub(in crate::stages) fn waiting(&self, mut failure: Failure) -> Failure {
         failure.retry_after = self.list().wait.filter(|_| failure.status == StatusCode::TOO_MANY_REQUESTS);
         failure
     }
 
     /// All entries of the batch were read.
-    pub(super) fn complete(&self, all: usize) {
+    pub(in crate::stages) fn complete(&self, all: usize) {
         self.list().all = Some(all);
     }
 
     /// The first that was refused.
-    pub(super) fn first(&self) -> Option<Refusal> {
-        self.list().refused.first().map(|(_, refusal)| refusal.clone())
+    pub(in crate::stages) fn first(&self) -> Option<Refusal> {
+        self.list().refused.first().map(|(_, refused)| refused.refusal.clone())
     }
 
     /// The answer for the client: the server's with those that it was not asked for.
     ///
     /// # Errors
     /// What went wrong, or the server's answer has not an entry for each that it was sent.
-    pub(super) async fn within(self, answer: Answer, format: Format, id: &str) -> Answer {
+    pub(in crate::stages) async fn within(self, answer: Answer, format: Format, id: &str) -> Answer {
         let List { refused, all, wait, .. } = std::mem::take(&mut *self.list());
         if refused.is_empty() {
             return answer;
@@ -125,7 +148,7 @@ impl RefusedEntries {
 struct Splice {
     /// Holds nothing.
     parts: Parts,
-    refused: IntoIter<(usize, Refusal)>,
+    refused: IntoIter<(usize, RefusedEntry)>,
     all: usize,
     /// So many places are filled.
     places: usize,
@@ -138,9 +161,9 @@ impl Splice {
     fn before(&mut self, out: &mut Vec<u8>) {
         while let Some((place, _)) = self.refused.as_slice().first()
             && *place == self.places
-            && let Some((_, refusal)) = self.refused.next()
+            && let Some((_, refused)) = self.refused.next()
         {
-            self.write(&refusal, out);
+            self.write(&refused, out);
             out.push(b',');
         }
     }
@@ -152,24 +175,29 @@ impl Splice {
             let message = "the FHIR server did not answer each entry of the batch";
             return Err(Failure::upstream(message, "another number of entries"));
         }
-        while let Some((_, refusal)) = self.refused.next() {
+        while let Some((_, refused)) = self.refused.next() {
             if self.places > 0 {
                 out.push(b',');
             }
-            self.write(&refusal, out);
+            self.write(&refused, out);
         }
         Ok(())
     }
 
-    fn write(&mut self, refusal: &Refusal, out: &mut Vec<u8>) {
+    fn write(&mut self, RefusedEntry { refusal, outcome }: &RefusedEntry, out: &mut Vec<u8>) {
         self.places += 1;
-        let outcome = OperationOutcome::from(refusal).with_request_id(&self.id);
         let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::BAD_REQUEST);
         out.extend_from_slice(br#"{"response":{"status":""#);
         // With its reason, which has letters and spaces only.
         out.extend_from_slice(status.to_string().as_bytes());
         out.extend_from_slice(br#"","outcome":"#);
-        out.extend_from_slice(outcome.to_json().as_ref());
+        match outcome {
+            Some(outcome) => out.extend_from_slice(outcome),
+            None => {
+                let outcome = OperationOutcome::from(refusal).with_request_id(&self.id);
+                out.extend_from_slice(&outcome.to_json());
+            }
+        }
         out.extend_from_slice(b"}}");
     }
 }

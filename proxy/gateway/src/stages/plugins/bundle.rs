@@ -10,7 +10,7 @@ use fireguard_fhir::bundle::{Entry, Piece};
 use fireguard_fhir::interaction::{self, Head, Interaction};
 use fireguard_fhir::json;
 
-use super::chain::Chain;
+use super::chain::{Chain, Fate, Part};
 use crate::config::defaults;
 use crate::failure::Failure;
 use crate::replicas::Group;
@@ -72,10 +72,15 @@ impl BundleAnswer {
     async fn flush(&mut self, out: &mut Vec<u8>) -> Result<(), Failure> {
         let (entries, resources): (Vec<_>, Vec<_>) = self.batch.drain(..).unzip();
         self.batch_bytes = 0;
-        let resources = self.chain.run(resources).await?;
+        let parts: Vec<Part> = resources.into_iter().map(|content| Part { content, code: None }).collect();
+        let fates = self.chain.run(&parts).await?;
         let Some(joiner) = &mut self.joiner else { return Ok(()) };
-        for (entry, resource) in entries.iter().zip(resources) {
-            let Some(resource) = resource else { continue };
+        for ((entry, part), fate) in entries.iter().zip(parts).zip(fates) {
+            let resource = match fate {
+                Fate::Kept => part.content,
+                Fate::Changed(content) => content,
+                Fate::Dropped | Fate::Refused(_) => continue,
+            };
             let resource_type = json::resource_type_of(&resource).unwrap_or_default();
             let id = json::member(&resource, "id").and_then(|id| id.string());
             joiner.entry(out, entry, (&resource_type, id.as_deref()), &resource);
@@ -141,6 +146,6 @@ fn link(
     }
 }
 
-fn not_split(error: SplitError) -> Failure {
+pub(super) fn not_split(error: SplitError) -> Failure {
     Failure::upstream("the FHIR server's answer is not a Bundle that can be read", error.to_string())
 }

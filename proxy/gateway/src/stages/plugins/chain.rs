@@ -1,82 +1,164 @@
-//! The plugins of a route at work on batches of resources.
+//! The plugins of a route at work on resources, one after another.
 
 use std::borrow::Cow;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use fireguard_fhir::interaction::Interaction;
 use fireguard_fhir::json;
 use fireguard_fhir::outcome::IssueCode;
-use fireguard_plugin_host::{Direction, Exchange, Item, OnFailure, Outcome, Plugin, Session};
+use fireguard_plugin_host::{Direction, Exchange, Field, Item, Outcome, Refusal, Verdict};
 use http::StatusCode;
-use metrics::{counter, histogram};
 
+use super::judge::{self, Judge, Refused};
+use super::link::{Fault, Link};
+use super::meters;
 use crate::exchange::Ready;
 use crate::failure::{Failure, Source};
+use crate::plugins::Attached;
+use crate::state::Route;
 
-/// One exchange's instances of the route's plugins.
+/// Plugins on one way of one exchange.
 pub(super) struct Chain {
     exchange: Exchange,
+    direction: Direction,
     /// What the plugins' plans may call this interaction.
     codes: Vec<&'static str>,
-    /// Toward the client: the reverse of the configured order.
-    links: Vec<(Plugin, Session)>,
+    links: Vec<Link>,
+    route: Arc<Route>,
+    judge: Judge,
+    /// What a failure says was not done.
+    nothing: &'static str,
+}
+
+/// A resource on its way.
+#[derive(Clone)]
+pub(super) struct Part {
+    /// Its bytes.
+    pub(super) content: Bytes,
+    /// What its entry of a batch or transaction asks for.
+    pub(super) code: Option<&'static str>,
+}
+
+/// What has become of it.
+pub(super) enum Fate {
+    /// It passes as it is.
+    Kept,
+    /// It passes with these bytes.
+    Changed(Bytes),
+    /// It is left out.
+    Dropped,
+    /// Its request is refused.
+    Refused(Refused),
 }
 
 impl Chain {
-    pub(super) fn new(ready: &Ready) -> Self {
-        let exchange = Exchange {
-            id: ready.id.as_str().to_owned(),
-            route: ready.route.name.to_string(),
-            interaction: ready.request.interaction.code().to_owned(),
-            extras: Vec::new(),
-        };
-        let links =
-            ready.route.plugins.iter().rev().map(|plugin| (plugin.clone(), plugin.session())).collect();
-        Self { exchange, codes: codes(&ready.request.interaction), links }
+    /// Toward the server, in the configured order.
+    pub(super) fn to_server(ready: &Ready, code: &'static str, judge: Judge) -> Self {
+        let links = ready.route.plugins.iter().map(Link::new).collect();
+        let nothing = "the request could not be processed; nothing was sent to the FHIR server";
+        let (exchange, route) = (exchange(ready, code), Arc::clone(&ready.route));
+        Self { exchange, direction: Direction::ToServer, codes: vec![code], links, route, judge, nothing }
     }
 
-    /// Runs resources through every plugin that wants them. In the answer a dropped one is `None`; order and
-    /// number stay.
-    pub(super) async fn run(&mut self, resources: Vec<Bytes>) -> Result<Vec<Option<Bytes>>, Failure> {
-        let mut resources: Vec<Option<Bytes>> = resources.into_iter().map(Some).collect();
-        for (plugin, session) in &mut self.links {
-            let mut places = Vec::new();
-            let mut batch = Vec::new();
-            for (place, resource) in resources.iter().enumerate() {
-                let Some(resource) = resource else { continue };
-                let resource_type = json::resource_type_of(resource).unwrap_or(Cow::Borrowed(""));
-                if self.codes.iter().any(|code| plugin.wants(code, Direction::ToClient, &resource_type)) {
-                    places.push(place);
-                    batch.push(resource.clone());
-                }
-            }
-            if batch.is_empty() {
-                continue;
-            }
-            let outcomes = match call(&self.exchange, plugin, session, &batch).await {
-                Ok(outcomes) => outcomes,
-                Err(failure) if plugin.on_failure() == OnFailure::Pass => {
-                    tracing::warn!(request_id = self.exchange.id, plugin = plugin.name(), %failure, "passed by");
-                    continue;
-                }
-                Err(failure) => return Err(failure),
+    /// Toward the client: the reverse of the configured order. Only plugins that stand before the `until`th see it.
+    pub(super) fn to_client(ready: &Ready, until: usize, judge: Judge) -> Self {
+        let interaction = &ready.request.interaction;
+        let links = ready.route.plugins.iter().take(until).rev().map(Link::new).collect();
+        let nothing = if interaction.is_safe() {
+            "the answer could not be processed; nothing of it was sent"
+        } else {
+            "the request was carried out, but its answer could not be processed; nothing of it was sent"
+        };
+        let (exchange, route) = (exchange(ready, interaction.code()), Arc::clone(&ready.route));
+        Self {
+            exchange,
+            direction: Direction::ToClient,
+            codes: codes(interaction),
+            links,
+            route,
+            judge,
+            nothing,
+        }
+    }
+
+    /// Runs resources through every plugin that wants them; order and number stay.
+    pub(super) async fn run(&mut self, parts: &[Part]) -> Result<Vec<Fate>, Failure> {
+        let mut fates: Vec<Fate> = parts.iter().map(|_| Fate::Kept).collect();
+        for number in 0..self.links.len() {
+            self.step(number, parts, &mut fates).await?;
+        }
+        Ok(fates)
+    }
+
+    async fn step(&mut self, number: usize, parts: &[Part], fates: &mut [Fate]) -> Result<(), Failure> {
+        let Self { exchange, direction, codes, links, route, judge, nothing } = self;
+        let link = &mut links[number];
+        let (mut places, mut items) = (Vec::new(), Vec::new());
+        for (place, (part, fate)) in parts.iter().zip(&*fates).enumerate() {
+            let content = match fate {
+                Fate::Kept => &part.content,
+                Fate::Changed(content) => content,
+                Fate::Dropped | Fate::Refused(_) => continue,
             };
-            for (place, outcome) in places.into_iter().zip(outcomes) {
-                resources[place] = match outcome {
-                    Outcome::Unchanged => continue,
-                    Outcome::Changed(bytes) => Some(bytes),
-                    Outcome::Dropped => None,
-                    Outcome::Refused(refusal) => return Err(refused(plugin, &refusal)),
-                };
+            let resource_type = json::resource_type_of(content).unwrap_or(Cow::Borrowed(""));
+            let mut codes = codes.iter().copied().chain(part.code);
+            if codes.any(|code| link.plugin().wants(code, *direction, &resource_type)) {
+                let interaction = part.code.map(|code| field("interaction", code));
+                places.push(place);
+                items.push(Item { content: content.clone(), extras: interaction.into_iter().collect() });
             }
         }
-        Ok(resources)
+        if items.is_empty() {
+            return Ok(());
+        }
+        let obeyed = match link.resources(exchange, *direction, &items).await {
+            Ok(verdicts) => obey(link, *direction, verdicts, &items, |before, after| {
+                judge.resource(route, *direction, link.attached.retarget, before, after)
+            }),
+            Err(error) => Err(error.into()),
+        };
+        let obeyed = match obeyed {
+            Ok(obeyed) => obeyed,
+            Err(fault) if link.passes(exchange, &fault) => return Ok(()),
+            Err(fault) => return Err(judge::failed(link.plugin(), &fault, nothing)),
+        };
+        for (place, outcome) in places.into_iter().zip(obeyed) {
+            fates[place] = match outcome {
+                Outcome::Unchanged => continue,
+                Outcome::Changed(bytes) => Fate::Changed(bytes),
+                Outcome::Dropped => Fate::Dropped,
+                Outcome::Refused(refusal) if *direction == Direction::ToClient => {
+                    return Err(withheld(link, &refusal));
+                }
+                Outcome::Refused(refusal) => {
+                    tracing::info!(
+                        request_id = exchange.id,
+                        plugin = link.plugin().name(),
+                        code = refusal.code,
+                        "refused"
+                    );
+                    Fate::Refused(Refused::by(link.plugin(), refusal))
+                }
+            };
+        }
+        Ok(())
     }
 }
 
-/// What a page pages through its link does not tell for sure: whoever wants any of it gets it.
-fn codes(interaction: &Interaction) -> Vec<&'static str> {
+/// The facts of a request that every call is told.
+pub(super) fn exchange(ready: &Ready, code: &str) -> Exchange {
+    Exchange {
+        id: ready.id.as_str().to_owned(),
+        route: ready.route.name.to_string(),
+        interaction: code.to_owned(),
+        extras: Vec::new(),
+    }
+}
+
+/// What plans may call an interaction. What a page pages through its link does not tell for sure, nor a Bundle what
+/// its entries ask for: whoever wants any of it gets it.
+pub(super) fn codes(interaction: &Interaction) -> Vec<&'static str> {
     match interaction {
         Interaction::Page(_) => {
             vec![
@@ -88,66 +170,65 @@ fn codes(interaction: &Interaction) -> Vec<&'static str> {
                 "operation",
             ]
         }
+        Interaction::Bundle { .. } => {
+            vec!["batch", "transaction", "read", "vread", "create", "update", "delete"]
+        }
         other => vec![other.code()],
     }
 }
 
-async fn call(
-    exchange: &Exchange,
-    plugin: &Plugin,
-    session: &mut Session,
-    batch: &[Bytes],
-) -> Result<Vec<Outcome>, Failure> {
-    let since = Instant::now();
-    let items: Vec<Item> = batch.iter().cloned().map(Item::from).collect();
-    let result = session.process(exchange, Direction::ToClient, &items).await;
-    let name = plugin.name().to_owned();
-    histogram!("fireguard_plugin_seconds", "plugin" => name.clone()).record(since.elapsed().as_secs_f64());
-    let verdict = if result.is_ok() { "answered" } else { "failed" };
-    counter!("fireguard_plugin_calls_total", "plugin" => name, "outcome" => verdict).increment(1);
-    let verdicts = result
-        .map_err(|error| if error.is_busy() { busy(plugin) } else { failed(plugin, &error.to_string()) })?;
-    let mut outcomes = Vec::with_capacity(batch.len());
-    for (verdict, resource) in verdicts.into_iter().zip(batch) {
-        let outcome = verdict.apply(resource).map_err(|error| failed(plugin, &error.to_string()))?;
-        if let Outcome::Changed(bytes) = &outcome {
-            still_the_same_type(plugin, resource, bytes)?;
+/// Whether any of these plugins may want a resource of such a body.
+pub(super) fn want(plugins: &[Attached], interaction: &Interaction, direction: Direction) -> bool {
+    let codes = codes(interaction);
+    plugins.iter().any(|attached| codes.iter().any(|code| attached.plugin.wants_direction(code, direction)))
+}
+
+/// Carries verdicts out.
+fn obey(
+    link: &Link,
+    direction: Direction,
+    verdicts: Vec<Verdict>,
+    items: &[Item],
+    judge: impl Fn(&[u8], &[u8]) -> Result<(), Fault>,
+) -> Result<Vec<Outcome>, Fault> {
+    let mut outcomes = Vec::with_capacity(items.len());
+    for (verdict, item) in verdicts.into_iter().zip(items) {
+        meters::decided(link.plugin().name(), name(&verdict));
+        let bad = |_| Fault::Answer("a verdict does not fit its resource");
+        let outcome = verdict.apply(&item.content).map_err(bad)?;
+        match &outcome {
+            Outcome::Changed(after) => judge(&item.content, after)?,
+            Outcome::Dropped if direction == Direction::ToServer => {
+                return Err(Fault::Answer("the plugin drops what is to be written: it may only refuse it"));
+            }
+            _ => {}
         }
         outcomes.push(outcome);
     }
     Ok(outcomes)
 }
 
-/// What a plugin wrote is judged again: one JSON object, of the type it was.
-fn still_the_same_type(plugin: &Plugin, before: &[u8], after: &[u8]) -> Result<(), Failure> {
-    let same = json::check(after).is_ok() && json::resource_type_of(after) == json::resource_type_of(before);
-    if same {
-        Ok(())
-    } else {
-        Err(failed(plugin, "the plugin's resource is not valid JSON of the same type"))
+fn name(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Keep => "keep",
+        Verdict::Edits(_) => "edits",
+        Verdict::Replace(_) => "replace",
+        Verdict::Drop => "drop",
+        Verdict::Refuse(_) => "refuse",
     }
 }
 
-fn refused(plugin: &Plugin, refusal: &fireguard_plugin_host::Refusal) -> Failure {
+/// A plugin refuses an answer of the server: in words of ours, its own may speak of what was in it.
+fn withheld(link: &Link, refusal: &Refusal) -> Failure {
     let code = IssueCode::parse(&refusal.code).unwrap_or(IssueCode::BusinessRule);
     let message = "the answer was refused by a rule of this route";
     Failure::new(Source::Plugin, StatusCode::UNPROCESSABLE_ENTITY, code, message).detail(format!(
         "plugin {}: {}",
-        plugin.name(),
+        link.plugin().name(),
         refusal.message
     ))
 }
 
-/// Too many exchanges at once for the instances there are.
-fn busy(plugin: &Plugin) -> Failure {
-    let message = "too many requests are being processed; try again";
-    Failure::new(Source::Proxy, StatusCode::SERVICE_UNAVAILABLE, IssueCode::Throttled, message)
-        .retry_after(Duration::from_secs(1))
-        .detail(format!("plugin {}: no instance is free", plugin.name()))
-}
-
-fn failed(plugin: &Plugin, why: &str) -> Failure {
-    let message = "the answer could not be processed; nothing of it was sent";
-    Failure::new(Source::Plugin, StatusCode::INTERNAL_SERVER_ERROR, IssueCode::Exception, message)
-        .detail(format!("plugin {}: {why}", plugin.name()))
+fn field(name: &str, value: &str) -> Field {
+    Field { name: name.to_owned(), value: value.to_owned() }
 }

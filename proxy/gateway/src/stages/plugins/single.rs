@@ -4,7 +4,7 @@ use bytes::Bytes;
 use fireguard_fhir::outcome::IssueCode;
 use http::StatusCode;
 
-use super::chain::Chain;
+use super::chain::{Chain, Fate, Part};
 use crate::failure::{Failure, Source};
 use crate::transform::Transform;
 
@@ -38,10 +38,11 @@ impl Transform for SingleAnswer {
         if fireguard_fhir::json::check(&self.resource).is_err() {
             return Err(Failure::upstream("the FHIR server's answer is not valid JSON", "single resource"));
         }
-        let resource = std::mem::take(&mut self.resource);
-        match self.chain.run(vec![resource.into()]).await?.pop().flatten() {
-            Some(resource) => out.extend_from_slice(&resource),
-            None => {
+        let part = Part { content: std::mem::take(&mut self.resource).into(), code: None };
+        match self.chain.run(std::slice::from_ref(&part)).await?.pop() {
+            Some(Fate::Kept) => out.extend_from_slice(&part.content),
+            Some(Fate::Changed(content)) => out.extend_from_slice(&content),
+            Some(Fate::Dropped | Fate::Refused(_)) | None => {
                 let message = "there is no such resource";
                 let failure =
                     Failure::new(Source::Plugin, StatusCode::NOT_FOUND, IssueCode::NotFound, message);

@@ -1,0 +1,150 @@
+//! The written phase: what the server has acknowledged is kept for the plugins that want to know, before the client
+//! learns of it.
+
+mod events;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fireguard_fhir::bundle::responses::{EntryResponse, Responses};
+use fireguard_fhir::interaction::Interaction;
+use fireguard_fhir::outcome::IssueCode;
+use fireguard_plugin_host::{Event, Phase};
+use http::header::{self, HeaderMap};
+use http::{Response, StatusCode};
+
+use self::events::{Known, Writes};
+use crate::exchange::Ready;
+use crate::failure::{Failure, Source};
+use crate::stage::{Answer, Next, Stage};
+use crate::state::{Route, Shared};
+use crate::transform::{Transform, transformed};
+use crate::written::Written;
+
+/// The stage. Answers 500 for a write that was carried out and could not be kept for a plugin.
+pub struct WrittenPhase {
+    written: Option<Arc<Written>>,
+    /// The largest resource that is kept with its event, in bytes.
+    resource: usize,
+}
+
+/// So much of the answer to a batch or transaction is held until its events are kept; of a longer one the end.
+const HELD: usize = 1 << 20;
+
+impl WrittenPhase {
+    /// With the queue of the configuration.
+    pub fn new(shared: &Shared) -> Self {
+        let resource = usize::try_from(shared.limits.resource.0).unwrap_or(usize::MAX);
+        Self { written: shared.written.clone(), resource }
+    }
+}
+
+impl Stage<Ready> for WrittenPhase {
+    type Out = Ready;
+
+    fn pass(&self, ready: Ready) -> Result<Ready, Ready> {
+        let concerned = self.written.is_some()
+            && !ready.request.interaction.is_safe()
+            && ready.route.plugins.iter().any(|a| a.plugin.phases().contains(Phase::Written));
+        if concerned { Err(ready) } else { Ok(ready) }
+    }
+
+    async fn handle<N: Next<Ready>>(self: Arc<Self>, ready: Ready, mut next: N) -> Answer {
+        let Some(written) = self.written.clone() else { return next.call(ready).await };
+        let keep =
+            Keep { written, route: Arc::clone(&ready.route), writes: Writes::of(&ready, self.resource) };
+        let bundle = matches!(ready.request.interaction, Interaction::Bundle { .. });
+        let (interaction, sent) = (ready.request.interaction.clone(), ready.again());
+        let answer = next.call(ready).await?;
+        if !answer.status().is_success() || answer.status() == StatusCode::ACCEPTED {
+            return Ok(answer);
+        }
+        let sent = match sent {
+            Some(sent) => events::sent(sent.body, bundle, self.resource).await,
+            None => None,
+        };
+        if !bundle {
+            let response = response(answer.status(), answer.headers());
+            let known = Known { interaction: Some(&interaction), content: sent };
+            keep.all(keep.writes.event(known, &response).into_iter().collect()).await?;
+            return Ok(answer);
+        }
+        let (mut parts, body) = answer.into_parts();
+        parts.headers.remove(header::CONTENT_LENGTH);
+        let responses = Responses::default();
+        let keeping = Keeping { keep, sent, responses, found: Vec::new(), held: Vec::new() };
+        Ok(Response::from_parts(parts, transformed(body, keeping).await?))
+    }
+}
+
+/// What an answer says of the one write that it is to.
+fn response(status: StatusCode, headers: &HeaderMap) -> EntryResponse {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    EntryResponse {
+        status: Some(status.as_u16()),
+        location: text(header::LOCATION).or_else(|| text(header::CONTENT_LOCATION)),
+        etag: text(header::ETAG),
+    }
+}
+
+/// Where events go.
+struct Keep {
+    written: Arc<Written>,
+    route: Arc<Route>,
+    writes: Writes,
+}
+
+impl Keep {
+    async fn all(&self, events: Vec<Event>) -> Result<(), Failure> {
+        for attached in &self.route.plugins {
+            let wants =
+                |event: &&Event| attached.plugin.wants_written(&event.interaction, &event.resource_type);
+            let wanted: Vec<_> = events.iter().filter(wants).collect();
+            if wanted.is_empty() {
+                continue;
+            }
+            self.written.append(attached.plugin.name(), &wanted).await.map_err(|error| {
+                let message =
+                    "the request was carried out, but could not be noted for a plugin of this route";
+                let status = StatusCode::INTERNAL_SERVER_ERROR;
+                Failure::new(Source::Proxy, status, IssueCode::Exception, message)
+                    .detail(format!("plugin {}: {error}", attached.plugin.name()))
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads the answer to a batch or transaction as it passes; its end waits until the events are kept.
+struct Keeping {
+    keep: Keep,
+    sent: Option<Bytes>,
+    responses: Responses,
+    found: Vec<EntryResponse>,
+    held: Vec<u8>,
+}
+
+impl Transform for Keeping {
+    async fn feed(&mut self, chunk: Bytes, out: &mut Vec<u8>) -> Result<(), Failure> {
+        let found = self.responses.feed(&chunk).map_err(|error| {
+            Failure::upstream("the FHIR server's answer is not valid JSON", error.to_string())
+        })?;
+        self.found.extend(found);
+        if self.held.len() + chunk.len() > HELD {
+            out.append(&mut self.held);
+        }
+        self.held.extend_from_slice(&chunk);
+        Ok(())
+    }
+
+    async fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Failure> {
+        // What ends in the middle says nothing of what was written; the client hears of it, too.
+        self.responses.finish().map_err(|error| {
+            Failure::upstream("the FHIR server's answer is not valid JSON", error.to_string())
+        })?;
+        let events = self.keep.writes.events(self.sent.as_ref(), &self.found);
+        self.keep.all(events).await?;
+        out.append(&mut self.held);
+        Ok(())
+    }
+}
