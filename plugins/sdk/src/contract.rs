@@ -6,8 +6,9 @@ use crate::{Direction, Field};
 /// [`Request`](crate::Request), [`Resources`](crate::Resources), [`Written`](crate::Written),
 /// [`Ingest`](crate::Ingest).
 pub trait Plugin: Sized {
-    /// Takes the settings and says what the plugin wants to see. Called once for each instance, and an
-    /// instance may serve one exchange only: be quick.
+    /// Takes the settings and says what the plugin wants to see. Called for each instance, or once for many that
+    /// then begin with the memory it left. Where it asks a capability other than the log, or prints, it is called for
+    /// each; and an instance may serve one exchange only. Do not seed a random generator here.
     ///
     /// # Errors
     /// Everything that is wrong with the settings and files, not just the first of it.

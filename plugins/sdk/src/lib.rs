@@ -2,7 +2,7 @@
 //!
 //! A plugin is a type that implements [`Plugin`] and a trait for each phase it takes part in ([`Request`],
 //! [`Resources`], [`Written`], [`Ingest`]), given to [`export!`] with the names of these phases. The host calls
-//! `configure` once for each instance, and a phase's function for what the plan asks to see. What a plugin may ask of
+//! `configure` before anything else, and a phase's function for what the plan asks to see. What a plugin may ask of
 //! the host is behind [`Host`], so the same code runs in a native test against [`testing::TestHost`].
 //!
 //! Resources are bytes. [`json::transform`] rewrites them and copies what nothing touches, many times faster
