@@ -3,6 +3,7 @@
 mod check;
 mod doctor;
 mod init;
+mod plugin;
 mod probe;
 mod run;
 
@@ -29,6 +30,9 @@ enum Command {
     Init(init::Arguments),
     /// Try the configuration out on its servers, writing nothing to them, and name the lines to change.
     Doctor(ConfigFile),
+    /// Write, build and try plugins.
+    #[command(subcommand)]
+    Plugin(plugin::Command),
     /// Print the JSON Schema of the configuration file.
     Schema,
     /// Print the version.
@@ -64,6 +68,7 @@ pub fn main() -> ExitCode {
         Command::Check(Plugins { file, dev }) => check::check(&file.config, dev),
         Command::Init(arguments) => init::init(&arguments),
         Command::Doctor(file) => doctor::doctor(&file.config),
+        Command::Plugin(command) => plugin::run(&command),
         Command::Schema => schema(),
         Command::Version => {
             say(&format!("fireguard {}", env!("CARGO_PKG_VERSION")));

@@ -34,6 +34,7 @@ pub(super) fn run(path: &Path, dev: bool) -> Result<(), Failed> {
     let mut sockets =
         Sockets::take_or_open(server.listen, server.workers, config.admin).map_err(|e| report(&e))?;
     let engine = Plugins::none(server.cache.clone()).map_err(|error| report(&error))?.dev(dev);
+    let engine = engine.keeping(config.state.as_deref()).map_err(|error| report(&error))?;
     // Aside, so that the compiler's threads, which stay, get a low priority.
     let build = aside(async move || Shared::first(&engine, config).await);
     let shared = runtime.block_on(build).map_err(|error| report(&error))?.map_err(|error| report(&error))?;
