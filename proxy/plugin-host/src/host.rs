@@ -50,6 +50,11 @@ impl MemoryLimit {
     pub(crate) fn new(limit: usize, limit_elements: usize) -> Self {
         MemoryLimit { limit, memory: 0, limit_elements, elements: 0 }
     }
+
+    /// Bytes of memory that the instance has grown to.
+    pub(crate) fn used(&self) -> usize {
+        self.memory
+    }
 }
 
 impl ResourceLimiter for MemoryLimit {

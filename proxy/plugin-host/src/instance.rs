@@ -2,16 +2,17 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::Store;
-use wasmtime::component::{self, ComponentNamedList, Lift, Lower};
+use wasmtime::component::{self, ComponentNamedList, InstancePre, Lift, Lower};
 
 use crate::capability::wasi;
 use crate::clock::{Meter, on_tick};
 use crate::contract::{
-    Direction, Event, Exchange, Head, Item, Message, Phase, Plan, Settled, function, ingest, request,
-    resources, setup, written,
+    Direction, Event, Exchange, Exports, Head, Item, Message, Phase, Plan, Settled, function, ingest,
+    request, resources, setup, written,
 };
 use crate::error::{CallError, LoadError};
 use crate::host::{HostState, MemoryLimit};
@@ -23,6 +24,9 @@ pub(crate) struct Instance {
     store: Store<HostState>,
     guest: component::Instance,
     plugin: Arc<Loaded>,
+    born: Instant,
+    /// The exchanges that it has served.
+    uses: u32,
     /// Given back after the store is gone: fields are dropped in this order.
     _slot: OwnedSemaphorePermit,
 }
@@ -31,31 +35,104 @@ pub(crate) struct Instance {
 pub(crate) type Configured = Result<Plan, Vec<setup::Problem>>;
 
 impl Instance {
+    /// Makes an instance that is ready for calls.
+    ///
+    /// # Errors
+    /// [`CallError`], as any call.
+    pub(crate) async fn fresh(plugin: &Arc<Loaded>) -> Result<Instance, CallError> {
+        if !plugin.configured {
+            let (instance, configured) = Instance::start(plugin).await?;
+            return configured.map(|_| instance).map_err(|_| CallError::Settings);
+        }
+        let slot = plugin.engine.slot(&plugin.slots).await.ok_or(CallError::Busy)?;
+        let mut store = Instance::store(plugin, plugin.pre.engine());
+        // Its modules have start functions all the same.
+        let guest =
+            entered(plugin, &mut store, async |store| plugin.pre.instantiate_async(store).await).await?;
+        Ok(Instance::new(store, guest, plugin, slot))
+    }
+
     /// Makes an instance and hands it its settings.
     ///
     /// # Errors
     /// [`CallError`], as any call.
     pub(crate) async fn start(plugin: &Arc<Loaded>) -> Result<(Instance, Configured), CallError> {
         let slot = plugin.engine.slot(&plugin.slots).await.ok_or(CallError::Busy)?;
-        let mut store = store(plugin);
-        let meter = Arc::clone(&store.data().meter);
-        store.data_mut().begin_call(None);
-        // Instantiating already runs code of the guest: the start functions of its modules.
-        let call = async {
-            let guest = plugin.pre.instantiate_async(&mut store).await?;
-            let configure = function::<setup::Configure<'_>, setup::Configured>(
-                &mut store,
-                &guest,
-                &plugin.exports.configure,
-            )?;
+        let mut store = Instance::store(plugin, plugin.pre.engine());
+        let (guest, configured) =
+            Instance::configure(plugin, &mut store, &plugin.pre, &plugin.exports).await?;
+        Ok((Instance::new(store, guest, plugin, slot), configured))
+    }
+
+    fn new(
+        store: Store<HostState>,
+        guest: component::Instance,
+        plugin: &Arc<Loaded>,
+        slot: OwnedSemaphorePermit,
+    ) -> Instance {
+        Instance { store, guest, plugin: Arc::clone(plugin), born: Instant::now(), uses: 0, _slot: slot }
+    }
+
+    /// Instantiates, which already runs code of the guest, and configures.
+    ///
+    /// # Errors
+    /// [`CallError`], as any call.
+    pub(crate) async fn configure(
+        plugin: &Loaded,
+        store: &mut Store<HostState>,
+        pre: &InstancePre<HostState>,
+        exports: &Exports,
+    ) -> Result<(component::Instance, Configured), CallError> {
+        entered(plugin, store, async |store| {
+            let guest = pre.instantiate_async(&mut *store).await?;
+            let configure =
+                function::<setup::Configure<'_>, setup::Configured>(&mut *store, &guest, &exports.configure)?;
             let (configured,) =
-                configure.call_async(&mut store, (&plugin.settings, &plugin.files[..])).await?;
+                configure.call_async(&mut *store, (&plugin.settings, &plugin.files[..])).await?;
             Ok((guest, configured))
+        })
+        .await
+    }
+
+    /// A store for an instance in one of the engines.
+    pub(crate) fn store(plugin: &Loaded, engine: &wasmtime::Engine) -> Store<HostState> {
+        let limits = &plugin.limits;
+        let host = HostState {
+            capabilities: plugin.granted.prepare(&plugin.name),
+            wasi: wasi::prepare(),
+            memory: MemoryLimit::new(limits.memory, limits.table_elements),
+            meter: plugin.engine.clock().meter(limits.cpu_per_call),
         };
-        let answer = guarded(&meter, plugin, call).await;
-        store.data_mut().end_call();
-        let (guest, configured) = answer?;
-        Ok((Instance { store, guest, plugin: Arc::clone(plugin), _slot: slot }, configured))
+        let mut store = Store::new(engine, host);
+        store.limiter(|host| &mut host.memory);
+        store.epoch_deadline_callback(on_tick);
+        store.set_epoch_deadline(1);
+        // What the host copies out of the guest in one call, and the handles it keeps for it.
+        store.set_hostcall_fuel(limits.memory);
+        store.set_max_component_handles(wasi::HANDLES);
+        store
+    }
+
+    /// How long ago it was made.
+    pub(crate) fn age(&self) -> Duration {
+        self.born.elapsed()
+    }
+
+    /// The exchanges that it has served.
+    pub(crate) fn uses(&self) -> u32 {
+        self.uses
+    }
+
+    /// Bytes of memory that it has grown to.
+    pub(crate) fn memory(&self) -> usize {
+        self.store.data().memory.used()
+    }
+
+    /// Ends its work for one exchange: what the host keeps for it starts afresh. What the guest keeps stays.
+    pub(crate) fn end_exchange(&mut self) {
+        self.uses = self.uses.saturating_add(1);
+        let plugin = &self.plugin;
+        self.store.data_mut().capabilities = plugin.granted.prepare(&plugin.name);
     }
 
     /// Checks the types of all functions of the contract that the component exports.
@@ -127,7 +204,7 @@ impl Instance {
         P: ComponentNamedList + Lower + Send + Sync,
         R: ComponentNamedList + Lift + Send + Sync + 'static,
     {
-        let Instance { store, guest, plugin, _slot } = self;
+        let Instance { store, guest, plugin, .. } = self;
         let index = plugin.exports.process(phase).ok_or(CallError::NoPhase(phase))?;
         let meter = Arc::clone(&store.data().meter);
         store.data_mut().begin_call(exchange);
@@ -142,22 +219,17 @@ impl Instance {
     }
 }
 
-fn store(plugin: &Loaded) -> Store<HostState> {
-    let limits = &plugin.limits;
-    let host = HostState {
-        capabilities: plugin.granted.prepare(&plugin.name),
-        wasi: wasi::prepare(),
-        memory: MemoryLimit::new(limits.memory, limits.table_elements),
-        meter: plugin.engine.clock().meter(limits.cpu_per_call),
-    };
-    let mut store = Store::new(plugin.pre.engine(), host);
-    store.limiter(|host| &mut host.memory);
-    store.epoch_deadline_callback(on_tick);
-    store.set_epoch_deadline(1);
-    // What the host copies out of the guest in one call, and the handles it keeps for it.
-    store.set_hostcall_fuel(limits.memory);
-    store.set_max_component_handles(wasi::HANDLES);
-    store
+/// Runs the first code of an instance.
+async fn entered<T>(
+    plugin: &Loaded,
+    store: &mut Store<HostState>,
+    first: impl AsyncFnOnce(&mut Store<HostState>) -> wasmtime::Result<T>,
+) -> Result<T, CallError> {
+    let meter = Arc::clone(&store.data().meter);
+    store.data_mut().begin_call(None);
+    let answer = guarded(&meter, plugin, first(store)).await;
+    store.data_mut().end_call();
+    answer
 }
 
 /// Runs one call within its CPU budget and its deadline.

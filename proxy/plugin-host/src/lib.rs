@@ -46,8 +46,10 @@ mod inspect;
 mod instance;
 mod plan;
 mod plugin;
+mod pool;
 mod session;
 mod spec;
+mod template;
 mod verdict;
 
 pub use capability::fhir_client::{
@@ -72,5 +74,5 @@ pub use error::{CallError, LoadError, Problem};
 pub use inspect::{Inspection, Parts, inspect};
 pub use plugin::Plugin;
 pub use session::{Ingested, Session, Stats};
-pub use spec::{Grants, Limits, NamedFile, OnFailure, PluginSpec, Source};
+pub use spec::{Grants, Instances, Limits, NamedFile, OnFailure, PluginSpec, Reuse, Source};
 pub use verdict::{BadVerdict, Edit, Outcome, Verdict};

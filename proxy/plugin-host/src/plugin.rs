@@ -19,8 +19,10 @@ use crate::error::{LoadError, Problem};
 use crate::host::{HostState, hex, one_line};
 use crate::instance::Instance;
 use crate::plan::Wants;
+use crate::pool::Pool;
 use crate::session::Session;
-use crate::spec::{Limits, NamedFile, OnFailure, PluginSpec, Source};
+use crate::spec::{Instances, Limits, NamedFile, OnFailure, PluginSpec, Source};
+use crate::template;
 
 /// What is kept of the problems a plugin reports.
 const PROBLEMS: usize = 100;
@@ -40,13 +42,18 @@ pub(crate) struct Loaded {
     pub(crate) slots: Arc<Semaphore>,
     pub(crate) pre: InstancePre<HostState>,
     pub(crate) exports: Exports,
+    /// Its instances need not be handed their settings.
+    pub(crate) configured: bool,
     pub(crate) settings: String,
     pub(crate) files: Vec<setup::File>,
     pub(crate) granted: Granted,
     pub(crate) limits: Limits,
     pub(crate) on_failure: OnFailure,
-    allocation: Allocation,
-    digest: String,
+    /// The instances that wait for another exchange, where the plugin's instances are used again.
+    pub(crate) pool: Option<Pool>,
+    pub(crate) allocation: Allocation,
+    /// SHA-256 of the component, in hexadecimal digits.
+    pub(crate) digest: String,
 }
 
 impl Loaded {
@@ -81,7 +88,8 @@ impl Plugin {
     pub async fn load(engine: &Engine, spec: PluginSpec) -> Result<Plugin, LoadError> {
         let engine = engine.clone();
         let loaded = tokio::task::spawn_blocking(move || prepare(engine, spec));
-        let loaded = Arc::new(loaded.await.map_err(interrupted)??);
+        let (loaded, component) = loaded.await.map_err(interrupted)??;
+        let loaded = Arc::new(loaded);
         let (mut instance, configured) = Instance::start(&loaded).await.map_err(LoadError::Start)?;
         instance.check()?;
         let plan =
@@ -90,6 +98,8 @@ impl Plugin {
             faults: faults.iter().take(PROBLEMS).map(|fault| one_line(fault, PROBLEM_BYTES)).collect(),
         })?;
         loaded.provide(&wants.plan().needs)?;
+        drop(instance);
+        let loaded = template::applied(loaded, component, wants.plan()).await;
         Ok(Plugin { loaded, wants: Arc::new(wants) })
     }
 
@@ -155,6 +165,11 @@ impl Plugin {
         self.loaded.allocation
     }
 
+    /// Whether it was configured when it was loaded, once for all its instances.
+    pub fn is_configured_once(&self) -> bool {
+        self.loaded.configured
+    }
+
     /// The version of the contract that it was built for.
     pub fn contract_version(&self) -> &str {
         self.loaded.exports.version
@@ -177,7 +192,7 @@ impl fmt::Debug for Plugin {
 }
 
 /// Everything about a plugin that needs no call of the guest. Blocks.
-fn prepare(engine: Engine, spec: PluginSpec) -> Result<Loaded, LoadError> {
+fn prepare(engine: Engine, spec: PluginSpec) -> Result<(Loaded, Bytes), LoadError> {
     let name: Arc<str> = spec.name.into();
     let granted = Granted::validate(spec.grants, &name)?;
     let bytes = read(spec.component)?;
@@ -193,20 +208,26 @@ fn prepare(engine: Engine, spec: PluginSpec) -> Result<Loaded, LoadError> {
     let contract = |error: wasmtime::Error| LoadError::Contract(format!("{error:#}"));
     let pre = backend.linker.instantiate_pre(&component).map_err(contract)?;
     let exports = Exports::find(&component)?;
-    Ok(Loaded {
+    let loaded = Loaded {
         slots,
         pre,
         exports,
+        configured: false,
         settings: if spec.settings.is_null() { "{}".to_owned() } else { Value::to_string(&spec.settings) },
         files: spec.files.into_iter().map(file).collect(),
         granted,
         limits: spec.limits,
         on_failure: spec.on_failure,
+        pool: match spec.instances {
+            Instances::PerExchange => None,
+            Instances::Reuse(reuse) => Some(Pool::new(reuse)),
+        },
         allocation,
         digest: hex(&digest),
         name,
         engine,
-    })
+    };
+    Ok((loaded, bytes))
 }
 
 /// Compiling does not end early but for one reason, unless wasmtime has a fault.
@@ -252,7 +273,10 @@ pub(crate) fn compile<'e>(
 }
 
 /// The pool refuses what does not fit a slot.
-fn place<'e>(engine: &'e Engine, compiled: &Compiled) -> wasmtime::Result<(Component, &'e Backend)> {
+pub(crate) fn place<'e>(
+    engine: &'e Engine,
+    compiled: &Compiled,
+) -> wasmtime::Result<(Component, &'e Backend)> {
     let pooled = engine.pooled().and_then(|pool| Some((compiled.load(&pool.engine).ok()?, pool)));
     match pooled {
         Some(placed) => Ok(placed),

@@ -10,6 +10,7 @@ use crate::error::CallError;
 use crate::host::one_line;
 use crate::instance::Instance;
 use crate::plugin::Loaded;
+use crate::pool::Pool;
 use crate::spec::OnFailure;
 use crate::verdict::Verdict;
 
@@ -20,7 +21,8 @@ const PROBLEM_BYTES: usize = 1024;
 pub type Ingested = Result<Vec<Bytes>, MessageProblem>;
 
 /// An exchange with a plugin: an instance of its own, made at the first call and gone with the session, so
-/// that nothing of one patient or client survives in a guest.
+/// that nothing of one patient or client survives in a guest. Where the plugin's instances are used again
+/// ([`Instances::Reuse`](crate::Instances::Reuse)), it may be one that served others before.
 ///
 /// Its calls must be polled within a tokio runtime with its timer enabled. They yield at least every
 /// [`TICK`](crate::TICK) of computing. If one is dropped before it has answered, the instance goes with it. After an
@@ -41,6 +43,8 @@ pub struct Stats {
     pub failures: u64,
     /// How many instances were made.
     pub instantiations: u64,
+    /// How old the instance was that answered last.
+    pub instance_age: Duration,
     /// Time in calls, with waiting and instantiation.
     pub wall: Duration,
     /// Bytes of content handed to the plugin: resources, messages, values of a request.
@@ -136,7 +140,7 @@ impl Session {
     async fn try_request(&mut self, exchange: &Exchange, head: &Head) -> Result<Action, CallError> {
         let mut instance = self.instance().await?;
         let action = instance.request(exchange, head).await?;
-        self.instance = Some(instance);
+        self.keep(instance);
         Ok(action.into())
     }
 
@@ -153,7 +157,7 @@ impl Session {
         for (resource, (verdict, item)) in verdicts.iter().zip(items).enumerate() {
             verdict.check(item.content.len()).map_err(|fault| CallError::BadVerdict { resource, fault })?;
         }
-        self.instance = Some(instance);
+        self.keep(instance);
         Ok(verdicts)
     }
 
@@ -161,7 +165,7 @@ impl Session {
         let mut instance = self.instance().await?;
         let settled = instance.written(events).await?;
         counted(events.len(), settled.len())?;
-        self.instance = Some(instance);
+        self.keep(instance);
         Ok(settled)
     }
 
@@ -173,7 +177,7 @@ impl Session {
         let mut instance = self.instance().await?;
         let (ingested,) = instance.ingest(exchange, messages).await?;
         counted(messages.len(), ingested.len())?;
-        self.instance = Some(instance);
+        self.keep(instance);
         let resources = |resources: Vec<Vec<u8>>| resources.into_iter().map(Bytes::from).collect();
         Ok(ingested.into_iter().map(|one| one.map(resources).map_err(cleaned)).collect())
     }
@@ -183,10 +187,17 @@ impl Session {
         if let Some(instance) = self.instance.take() {
             return Ok(instance);
         }
+        if let Some(instance) = self.plugin.pool.as_ref().and_then(Pool::take) {
+            return Ok(instance);
+        }
         self.stats.instantiations += 1;
-        let (instance, configured) = Instance::start(&self.plugin).await?;
-        configured.map_err(|_| CallError::Settings)?;
-        Ok(instance)
+        Instance::fresh(&self.plugin).await
+    }
+
+    /// It answered well: the next call goes to it as well.
+    fn keep(&mut self, instance: Instance) {
+        self.stats.instance_age = instance.age();
+        self.instance = Some(instance);
     }
 
     fn begin(&mut self, bytes_in: usize) -> Instant {
@@ -212,6 +223,14 @@ impl Session {
             Err(_) => self.stats.failures += 1,
         }
         answer
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let (Some(pool), Some(instance)) = (&self.plugin.pool, self.instance.take()) {
+            pool.put(instance, &self.plugin);
+        }
     }
 }
 

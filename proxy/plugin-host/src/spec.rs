@@ -29,6 +29,8 @@ pub struct PluginSpec {
     pub grants: Grants,
     /// What a call may cost.
     pub limits: Limits,
+    /// How long an instance lives.
+    pub instances: Instances,
     /// What becomes of an exchange when it fails.
     pub on_failure: OnFailure,
     /// SHA-256 that the component must have.
@@ -45,6 +47,7 @@ impl PluginSpec {
             files: Vec::new(),
             grants: Grants::default(),
             limits: Limits::default(),
+            instances: Instances::default(),
             on_failure: OnFailure::default(),
             digest: None,
         }
@@ -110,6 +113,35 @@ impl Default for Limits {
             memory: 64 << 20,
             table_elements: 100_000,
         }
+    }
+}
+
+/// How long an instance of a plugin lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Instances {
+    /// As long as one exchange: nothing of one patient or client survives in a guest.
+    #[default]
+    PerExchange,
+    /// For several exchanges, one after the other. What a plugin remembers of one it may show in another.
+    Reuse(Reuse),
+}
+
+/// What ends an instance that serves several exchanges; besides, every failure does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reuse {
+    /// The exchanges that it serves. Default 128.
+    pub uses: u32,
+    /// How long it waits for the next. Default 1 s.
+    pub idle: Duration,
+    /// The bytes of memory that it may have grown to by the end of an exchange. Default 16 MiB.
+    pub memory: usize,
+    /// How many of one plugin wait at once; each holds one of the engine's instances. Default 16.
+    pub kept: usize,
+}
+
+impl Default for Reuse {
+    fn default() -> Self {
+        Reuse { uses: 128, idle: Duration::from_secs(1), memory: 16 << 20, kept: 16 }
     }
 }
 

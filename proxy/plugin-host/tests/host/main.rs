@@ -9,5 +9,7 @@ mod guests;
 mod loading;
 mod phases;
 mod released;
+mod reuse;
 mod sharing;
+mod template;
 mod verdicts;
