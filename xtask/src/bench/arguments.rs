@@ -7,8 +7,9 @@ use clap::{Args, Subcommand, ValueEnum};
 /// What is measured.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Bench {
-    /// The boundary to plugins, and the de-identification plugin against a native serde_json DOM.
-    Plugin(Plugin),
+    /// The boundary to plugins, their instances, and plugins against a native serde_json DOM.
+    #[command(alias = "plugin")]
+    Plugins(Plugins),
     /// The proxy beside nginx and HAProxy, and in front of a real HAPI beside HAPI itself.
     Proxy(Proxy),
     /// What `cargo xtask release --pgo` learns from: an instrumented gateway under load.
@@ -21,7 +22,7 @@ pub(crate) enum Bench {
 
 /// How plugins are measured.
 #[derive(Debug, Clone, Args)]
-pub(crate) struct Plugin {
+pub(crate) struct Plugins {
     /// Print each row as a JSON object.
     #[arg(long)]
     pub(super) json: bool,

@@ -21,9 +21,10 @@ pub(crate) fn run(bench: &Bench) -> Result<(), Error> {
     let progress = Progress::begin();
     plugins::build(&progress)?;
     match bench {
-        Bench::Plugin(_) => {
+        Bench::Plugins(_) => {
             let guest = ["build", "--quiet", "--profile", "plugin", "--target", "wasm32-wasip2"];
-            run_command(cargo().args(guest).args(["--package", "fireguard-test-guest"]), "cargo")?;
+            let packages = ["--package", "fireguard-test-guest", "--package", "fireguard-streaming-guest"];
+            run_command(cargo().args(guest).args(packages), "cargo")?;
         }
         Bench::Proxy(arguments) if arguments.no_pgo => {
             progress.step("building Fireguard as for a release: minutes");
@@ -35,7 +36,7 @@ pub(crate) fn run(bench: &Bench) -> Result<(), Error> {
         Bench::Train { .. } => {}
     }
     // Of the host of plugins the build is what is measured; the proxy's clients are only to be fast enough.
-    let profile = if matches!(bench, Bench::Plugin(_)) { "dist" } else { "release" };
+    let profile = if matches!(bench, Bench::Plugins(_)) { "dist" } else { "release" };
     measure(profile, std::env::args_os().skip(1).collect(), &progress)
 }
 

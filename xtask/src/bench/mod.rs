@@ -15,7 +15,7 @@ mod machine;
 #[cfg(feature = "bench")]
 mod payload;
 #[cfg(feature = "bench")]
-mod plugin;
+mod plugins;
 #[cfg(feature = "bench")]
 mod proxy;
 #[cfg(feature = "bench")]
@@ -35,11 +35,11 @@ pub(crate) fn run(bench: &Bench) -> Result<(), Error> {
     let build = match bench {
         Bench::Proxy(arguments) if arguments.no_pgo => "build without a profile",
         Bench::Proxy(_) => "build by profile",
-        Bench::Plugin(_) | Bench::Train { .. } => "release build",
+        Bench::Plugins(_) | Bench::Train { .. } => "release build",
     };
     let machine = machine::Machine::this(build);
     let (rows, json) = match bench {
-        Bench::Plugin(arguments) => (plugin::run()?, arguments.json),
+        Bench::Plugins(arguments) => (plugins::run()?, arguments.json),
         Bench::Proxy(arguments) => (proxy::run(arguments)?, arguments.json),
         Bench::Train { binary } => return proxy::train(binary),
     };
