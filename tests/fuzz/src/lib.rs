@@ -5,12 +5,14 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a panic is how a target tells what it found")]
 
 mod answers;
+mod bundles;
 mod json;
 mod parts;
 mod requests;
 mod xml;
 
 pub use answers::answer;
+pub use bundles::{entries, responses};
 pub use json::{rewrite, scanner, split};
 pub use parts::parts;
 pub use requests::{interaction, parameters, urls};
@@ -20,11 +22,13 @@ pub use xml::xml;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 11] = [
     ("scanner", scanner),
     ("rewrite", rewrite),
     ("split", split),
     ("parts", parts),
+    ("entries", entries),
+    ("responses", responses),
     ("interaction", interaction),
     ("parameters", parameters),
     ("urls", urls),
