@@ -1,14 +1,16 @@
 //! Loads the plugins of a configuration, and keeps those that the one before had as well.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use aws_lc_rs::digest::{Context, SHA256, digest};
 use fireguard_plugin_host::{
-    Engine, EngineConfig, EngineError, Grants, Limits, LoadError, NamedFile, OnFailure, Plugin, PluginSpec,
-    PseudonymGrant, Secret, Source,
+    Engine, EngineConfig, EngineError, Grants, Limits, LoadError, NamedFile, OnFailure, Plugin, PluginSpec, Source,
 };
+use fireguard_state::{Embedded, StateError};
 
 use crate::config::{self, Config};
+use crate::grants::{self, NoGrant};
 
 /// Why a configuration cannot be put to work.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +18,9 @@ pub enum LoadFailure {
     /// The engine does not start.
     #[error("the plugin engine cannot start")]
     Engine(#[from] EngineError),
+    /// What is to be kept cannot be.
+    #[error(transparent)]
+    State(#[from] StateError),
     /// No key for page links.
     #[error(transparent)]
     Pages(#[from] crate::pages::NoKey),
@@ -52,6 +57,9 @@ pub enum LoadFailure {
         /// The plugin's name.
         plugin: String,
     },
+    /// What a grant needs cannot be had.
+    #[error(transparent)]
+    Grant(#[from] NoGrant),
     /// One plugin does not load.
     #[error("plugin {name}")]
     Plugin {
@@ -67,6 +75,10 @@ pub struct Plugins {
     engine: Engine,
     /// They need no digests.
     dev: bool,
+    /// Where they keep things, and what they are to be told.
+    state: Option<Arc<Embedded>>,
+    /// Nothing is to be made or changed.
+    looked_at: bool,
     loaded: Vec<Loaded>,
 }
 
@@ -98,13 +110,33 @@ impl Plugins {
     /// The engine does not start.
     pub fn none(cache: Option<PathBuf>) -> Result<Self, LoadFailure> {
         let engine = Engine::new(EngineConfig { cache_dir: cache, ..EngineConfig::default() })?;
-        Ok(Self { engine, dev: false, loaded: Vec::new() })
+        Ok(Self { engine, dev: false, state: None, looked_at: false, loaded: Vec::new() })
     }
 
     /// The same for whom plugins need no digests, because they are being built.
     #[must_use]
     pub fn dev(self, dev: bool) -> Self {
         Self { dev, ..self }
+    }
+
+    /// The same with a database. It is made if there is none.
+    ///
+    /// # Errors
+    /// It cannot be used.
+    pub fn keeping(self, directory: Option<&Path>) -> Result<Self, LoadFailure> {
+        let state = directory.map(Embedded::open).transpose()?.map(Arc::new);
+        Ok(Self { state, ..self })
+    }
+
+    /// The same for whom a configuration is only looked at: no directory of a plugin is made.
+    #[must_use]
+    pub fn looked_at(self) -> Self {
+        Self { looked_at: true, ..self }
+    }
+
+    /// The database.
+    pub fn state(&self) -> Option<&Arc<Embedded>> {
+        self.state.as_ref()
     }
 
     /// Those of a configuration. One whose component, settings, files, grants and limits are the same as before is
@@ -131,7 +163,8 @@ impl Plugins {
                 // The host says what is wrong with it.
                 None => Source::Path(plugin.component.clone()),
             };
-            let made = Plugin::load(&self.engine, spec(plugin, source)).await;
+            let grants = grants::grants(plugin, self.state.as_ref(), self.looked_at)?;
+            let made = Plugin::load(&self.engine, spec(plugin, source, grants)).await;
             let made = made.map_err(|source| LoadFailure::Plugin {
                 name: plugin.name.clone(),
                 source: Box::new(source),
@@ -139,7 +172,8 @@ impl Plugins {
             let plugin = Attached { plugin: made, retarget: plugin.retarget };
             loaded.push(Loaded { fingerprint, plugin, fresh: true });
         }
-        Ok(Self { engine: self.engine.clone(), dev: self.dev, loaded })
+        let (engine, state) = (self.engine.clone(), self.state.clone());
+        Ok(Self { engine, dev: self.dev, state, looked_at: self.looked_at, loaded })
     }
 
     /// By its place in the configuration.
@@ -169,6 +203,7 @@ impl Fingerprint {
             settings,
             files,
             pseudonym,
+            grants,
             retarget,
             cpu_per_call,
             wall_per_call,
@@ -193,24 +228,19 @@ impl Fingerprint {
             add(path.as_bytes());
             add(content);
         }
-        if let Some(config::Pseudonym { key, project, date_range_days }) = pseudonym {
+        if let Some(config::Pseudonym { key, project, date_range_days, open }) = pseudonym {
             add(key.expose());
             add(project.as_bytes());
-            add(format!("{date_range_days:?}").as_bytes());
+            add(format!("{date_range_days:?} {open}").as_bytes());
         }
+        grants::differences(grants, &mut add);
         let mut digest = [0; 32];
         digest.copy_from_slice(hash.finish().as_ref());
         Self(digest)
     }
 }
 
-fn spec(plugin: &config::Plugin, component: Source) -> PluginSpec {
-    let pseudonym = plugin.pseudonym.as_ref().map(|grant| PseudonymGrant {
-        key: Secret::new(grant.key.expose().to_vec()),
-        project: grant.project.clone(),
-        date_range_days: grant.date_range_days.unwrap_or(PseudonymGrant::DATE_RANGE_DAYS),
-        open: false,
-    });
+fn spec(plugin: &config::Plugin, component: Source, grants: Grants) -> PluginSpec {
     let file = |(name, path, content): &(String, String, Vec<u8>)| NamedFile {
         name: name.clone(),
         path: path.clone(),
@@ -220,7 +250,7 @@ fn spec(plugin: &config::Plugin, component: Source) -> PluginSpec {
         settings: plugin.settings.clone(),
         files: plugin.files.iter().map(file).collect(),
         digest: plugin.digest,
-        grants: Grants { pseudonym, ..Grants::default() },
+        grants,
         limits: Limits {
             cpu_per_call: plugin.cpu_per_call,
             wall_per_call: plugin.wall_per_call,

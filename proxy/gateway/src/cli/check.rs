@@ -15,7 +15,7 @@ pub(super) fn check(path: &Path, dev: bool) -> Result<(), Failed> {
     if let Some(tls) = &config.server.tls {
         check_tls(tls).map_err(|error| report(&error))?;
     }
-    let engine = Plugins::none(None).map_err(|error| report(&error))?.dev(dev);
+    let engine = Plugins::none(None).map_err(|error| report(&error))?.dev(dev).looked_at();
     runtime()?.block_on(Shared::first(&engine, config)).map_err(|error| report(&error))?;
     say(&summary);
     Ok(())

@@ -107,5 +107,21 @@ pub const BREAKER_FAULTS: u32 = 20;
 pub const PLUGIN_CPU: Duration = Duration::from_millis(100);
 /// Time of one plugin call, waits included.
 pub const PLUGIN_WALL: Duration = Duration::from_secs(5);
+/// Values that a plugin may keep.
+pub const PLUGIN_VALUES: u64 = 10_000;
+/// How much they may be together.
+pub const PLUGIN_VALUE_BYTES: u64 = 16 << 20;
+/// How much the objects of a plugin may be together.
+pub const PLUGIN_OBJECTS: u64 = 1 << 30;
 /// Memory of one plugin instance.
 pub const PLUGIN_MEMORY: u64 = 64 << 20;
+/// Elements of the tables of one instance of a plugin.
+pub const PLUGIN_TABLES: u32 = 100_000;
+/// Exchanges of an instance that serves several.
+pub const REUSE_USES: u32 = 128;
+/// How long it waits for the next.
+pub const REUSE_IDLE: Duration = Duration::from_secs(1);
+/// The memory that it may have grown to.
+pub const REUSE_MEMORY: u64 = 16 << 20;
+/// How many of one plugin wait at once.
+pub const REUSE_KEPT: u32 = 16;

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::defaults;
+use super::grants::{FhirClient, HttpOut, KeyValue, ObjectStore, Terminology};
 use super::hapi::Hapi;
 use super::rate::{Ipv6Prefix, Rate};
 use super::units::{SecretSource, Size, Time};
@@ -30,6 +31,9 @@ pub struct File {
     /// The plugins, by a name of your choice.
     #[serde(default)]
     pub plugins: BTreeMap<String, Plugin>,
+    /// What is kept durably.
+    #[serde(default)]
+    pub state: State,
     /// Links to further pages.
     #[serde(default)]
     pub pages: Pages,
@@ -268,6 +272,17 @@ pub enum OnFailure {
 pub struct Grants {
     /// Keyed tokens and date offsets.
     pub pseudonym: Option<Pseudonym>,
+    /// Values that outlive a request.
+    #[schemars(with = "Option<KeyValue>")]
+    pub key_value: Option<Spanned<KeyValue>>,
+    /// Translation of codes.
+    pub terminology: Option<Terminology>,
+    /// Requests to the FHIR server.
+    pub fhir_client: Option<FhirClient>,
+    /// Files in a directory.
+    pub object_store: Option<ObjectStore>,
+    /// Requests to other hosts.
+    pub http_out: Option<HttpOut>,
     /// In the request phase it may ask for another type, id, version or operation than the caller, and what is written
     /// may get another id.
     #[serde(default)]
@@ -286,6 +301,18 @@ pub struct Pseudonym {
     pub project: String,
     /// Dates move by at most this many days.
     pub date_range_days: Option<u16>,
+    /// It may turn sealed ids back into what they were.
+    #[serde(default)]
+    pub open: bool,
+}
+
+/// What is kept durably.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct State {
+    /// The directory of the database, made if need be. Nobody else may write to it. Without it: the `StateDirectory=` of
+    /// systemd, or else none, and what would keep anything is refused.
+    pub directory: Option<String>,
 }
 
 /// Links to further pages: callers get them encrypted, good for one route.

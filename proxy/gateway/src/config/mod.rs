@@ -2,6 +2,7 @@
 
 pub mod defaults;
 pub mod file;
+pub mod grants;
 pub mod hapi;
 mod place;
 mod rate;
@@ -41,6 +42,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// The plugins that routes use or not.
     pub plugins: Vec<Plugin>,
+    /// The directory of what is kept durably.
+    pub state: Option<PathBuf>,
     /// Links to further pages.
     pub pages: Pages,
     /// Times and sizes.
@@ -148,6 +151,8 @@ pub struct Plugin {
     pub files: Vec<(String, String, Vec<u8>)>,
     /// The grant of keyed tokens and date offsets.
     pub pseudonym: Option<Pseudonym>,
+    /// Its other grants.
+    pub grants: grants::Granted,
     /// It may ask for another resource than the caller.
     pub retarget: bool,
     /// Processor time of one call.
@@ -167,6 +172,8 @@ pub struct Pseudonym {
     pub project: String,
     /// Dates move by at most this many days; none: the host's default.
     pub date_range_days: Option<u16>,
+    /// Sealed ids may be opened.
+    pub open: bool,
 }
 
 impl Config {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use fireguard_access::surface::Surface;
@@ -27,7 +27,9 @@ pub(super) fn resolve(file: file::File, folder: &Path) -> Result<Config, Vec<Pro
         .filter_map(|(name, route)| resolver.route(name, route, &file, &plugin_names))
         .collect::<Vec<_>>();
     resolver.no_overlap(&file.routes);
-    let plugins = file.plugins.iter().filter_map(|(name, plugin)| resolver.plugin(name, plugin)).collect();
+    let plugins =
+        file.plugins.iter().filter_map(|(name, plugin)| resolver.plugin(name, plugin, &file)).collect();
+    let state = resolver.state(&file.state);
     if file.routes.is_empty() {
         resolver.problems.push(Problem {
             message: "there is no route".into(),
@@ -37,7 +39,7 @@ pub(super) fn resolve(file: file::File, folder: &Path) -> Result<Config, Vec<Pro
     }
     match (server, admin, resolver.problems.is_empty()) {
         (Some(server), Some(admin), true) => {
-            Ok(Config { server, admin, routes, plugins, pages, limits: file.limits, log: file.log })
+            Ok(Config { server, admin, routes, plugins, state, pages, limits: file.limits, log: file.log })
         }
         _ => Err(resolver.problems),
     }
@@ -244,7 +246,7 @@ impl Resolver<'_> {
         }
     }
 
-    fn plugin(&mut self, name: &str, plugin: &file::Plugin) -> Option<Plugin> {
+    fn plugin(&mut self, name: &str, plugin: &file::Plugin, file: &file::File) -> Option<Plugin> {
         let component = self.folder.join(plugin.component.get_ref());
         if !component.is_file() {
             let message = format!("there is no file {}", component.display());
@@ -258,7 +260,8 @@ impl Resolver<'_> {
             .collect();
         let pseudonym = plugin.grants.pseudonym.as_ref().and_then(|grant| {
             let key = self.secret(&grant.key)?;
-            Some(Pseudonym { key, project: grant.project.clone(), date_range_days: grant.date_range_days })
+            let (project, open) = (grant.project.clone(), grant.open);
+            Some(Pseudonym { key, project, date_range_days: grant.date_range_days, open })
         });
         let settings = serde_json::to_value(&plugin.settings).unwrap_or_default();
         Some(Plugin {
@@ -269,11 +272,29 @@ impl Resolver<'_> {
             settings,
             files,
             pseudonym,
+            grants: self.granted(&plugin.grants, file),
             retarget: plugin.grants.retarget,
             cpu_per_call: plugin.cpu_per_call.map_or(defaults::PLUGIN_CPU, |t| t.0),
             wall_per_call: plugin.wall_per_call.map_or(defaults::PLUGIN_WALL, |t| t.0),
             memory: plugin.memory.map_or(defaults::PLUGIN_MEMORY, |s| s.0),
         })
+    }
+
+    /// The directory of what is kept durably.
+    pub(super) fn state(&self, state: &file::State) -> Option<PathBuf> {
+        match &state.directory {
+            Some(directory) => Some(self.folder.join(directory)),
+            // Several are separated by colons; the first is ours.
+            None => {
+                let directories = std::env::var_os("STATE_DIRECTORY")?;
+                std::env::split_paths(&directories).next()
+            }
+        }
+    }
+
+    /// A path, which counts from the file's folder.
+    pub(super) fn path(&self, path: &Spanned<String>) -> PathBuf {
+        self.folder.join(path.get_ref())
     }
 
     fn pages(&mut self, pages: &file::Pages) -> Pages {
@@ -319,7 +340,7 @@ impl Resolver<'_> {
         parse(text.get_ref()).map_err(|error| self.problem(text, error.to_string())).ok()
     }
 
-    fn unknown<'a>(
+    pub(super) fn unknown<'a>(
         &mut self,
         what: &str,
         name: &Spanned<String>,

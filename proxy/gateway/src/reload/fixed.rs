@@ -4,7 +4,7 @@ use crate::config::{Config, Problem, place};
 
 /// Table and name of each setting that only a new process takes, and its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Fixed([([&'static str; 2], String); 6]);
+pub(super) struct Fixed([([&'static str; 2], String); 7]);
 
 impl Fixed {
     /// Those of this configuration.
@@ -15,6 +15,7 @@ impl Fixed {
             (["server", "workers"], server.workers.to_string()),
             (["server", "runtime"], format!("{:?}", server.runtime)),
             (["server", "cache"], format!("{:?}", server.cache)),
+            (["state", "directory"], format!("{:?}", config.state)),
             (["admin", "listen"], config.admin.to_string()),
             (["log", "format"], format!("{:?}", config.log.format)),
         ])
