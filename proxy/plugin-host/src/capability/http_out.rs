@@ -45,6 +45,11 @@ impl HttpOutGrant {
     pub const TIMEOUT: Duration = Duration::from_secs(3);
     /// The default of [`body_bytes`](Self::body_bytes).
     pub const BODY_BYTES: usize = 8 << 20;
+
+    /// Whether this is written as one of the [`hosts`](Self::hosts).
+    pub fn is_host(text: &str) -> bool {
+        Origin::granted(text).is_some()
+    }
 }
 
 /// What is wrong with a grant.
