@@ -8,6 +8,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::Store;
 use wasmtime::component::{self, ComponentNamedList, InstancePre, Lift, Lower};
 
+use crate::capability::fhir_client::Lent;
 use crate::capability::wasi;
 use crate::clock::{Meter, on_tick};
 use crate::contract::{
@@ -141,6 +142,11 @@ impl Instance {
     /// [`LoadError::Contract`].
     pub(crate) fn check(&mut self) -> Result<(), LoadError> {
         self.plugin.exports.check(&mut self.store, &self.guest)
+    }
+
+    /// The instance works for the exchange that lends this.
+    pub(crate) fn lend(&mut self, lent: Option<Lent>) {
+        self.store.data_mut().capabilities.fhir_client.lend(lent);
     }
 
     /// Asks what becomes of a request.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use crate::capability::fhir_client::{FhirClient, Lent};
 use crate::contract::{Action, Direction, Event, Exchange, Head, Item, Message, MessageProblem, Settled};
 use crate::error::CallError;
 use crate::host::one_line;
@@ -31,6 +32,8 @@ pub type Ingested = Result<Vec<Bytes>, MessageProblem>;
 pub struct Session {
     plugin: Arc<Loaded>,
     instance: Option<Instance>,
+    /// What the exchange lends to whichever instance works for it.
+    lent: Option<Lent>,
     stats: Stats,
 }
 
@@ -55,7 +58,13 @@ pub struct Stats {
 
 impl Session {
     pub(crate) fn new(plugin: Arc<Loaded>) -> Session {
-        Session { plugin, instance: None, stats: Stats::default() }
+        Session { plugin, instance: None, lent: None, stats: Stats::default() }
+    }
+
+    /// Lets the plugin ask the FHIR server, if it is granted that. Without a client its questions are answered that it
+    /// is not available.
+    pub fn lend(&mut self, client: Arc<dyn FhirClient>) {
+        self.lent = Some(Lent::new(client));
     }
 
     /// Asks the plugin what becomes of a request.
@@ -184,6 +193,12 @@ impl Session {
 
     /// Taken out for the call: whatever ends it early also drops the instance.
     async fn instance(&mut self) -> Result<Instance, CallError> {
+        let mut instance = self.any_instance().await?;
+        instance.lend(self.lent.clone());
+        Ok(instance)
+    }
+
+    async fn any_instance(&mut self) -> Result<Instance, CallError> {
         if let Some(instance) = self.instance.take() {
             return Ok(instance);
         }
@@ -228,7 +243,8 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        if let (Some(pool), Some(instance)) = (&self.plugin.pool, self.instance.take()) {
+        if let (Some(pool), Some(mut instance)) = (&self.plugin.pool, self.instance.take()) {
+            instance.lend(None);
             pool.put(instance, &self.plugin);
         }
     }
