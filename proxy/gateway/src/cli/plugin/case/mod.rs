@@ -2,13 +2,15 @@
 //!
 //! The names of the files say what they are: `settings.json`, `case.toml`, one of `input.json`, `request.json`,
 //! `written.json` and `ingest.json`, and `expected.json`. Without any of the four only the plugin's answer to its
-//! settings is looked at.
+//! settings is looked at. Further files give it capabilities ([`host`]).
 
+mod host;
 mod input;
 mod output;
 mod play;
 mod sight;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -38,7 +40,9 @@ pub(super) struct About {
     pub(super) interaction: String,
     pub(super) direction: Direction,
     /// Files of the plugin, by the names it knows them by; paths from the case's folder.
-    pub(super) files: std::collections::BTreeMap<String, PathBuf>,
+    pub(super) files: BTreeMap<String, PathBuf>,
+    /// Grants pseudonyms under this key, of 16 bytes at least.
+    pub(super) pseudonym_key: Option<String>,
 }
 
 /// Which way resources travel.
@@ -57,7 +61,8 @@ impl Default for About {
             route: "test".to_owned(),
             interaction: "read".to_owned(),
             direction: Direction::ToClient,
-            files: std::collections::BTreeMap::new(),
+            files: BTreeMap::new(),
+            pseudonym_key: None,
         }
     }
 }

@@ -8,6 +8,7 @@ use fireguard_plugin_host::{
 };
 use serde_json::{Map, Value};
 
+use super::host::Host;
 use super::output::problem;
 use super::sight::{Seen, place};
 use super::{Case, Input, Sight, action, ingested, outcome, settled};
@@ -54,7 +55,8 @@ impl Player {
     /// # Errors
     /// A report where the case itself is not right; [`Trouble`] where the plugin is not.
     pub(in crate::cli::plugin) async fn play(&self, case: &Case) -> Result<Result<Value, Trouble>, Failed> {
-        let spec = self.spec(case)?;
+        let host = Host::of(case).await?;
+        let spec = self.spec(case, &host)?;
         self.sight.take();
         let plugin = match Plugin::load(&self.engine, spec).await {
             Ok(plugin) => plugin,
@@ -66,20 +68,23 @@ impl Player {
         };
         // What it said while it was loaded comes again: each session configures an instance of its own.
         self.sight.take();
-        let played = play(&mut plugin.session(), case).await?;
+        let mut session = plugin.session();
+        host.fhir().into_iter().for_each(|client| session.lend(client));
+        let played = play(&mut session, case).await?;
         let (name, came) = match played {
             Ok(played) => played,
             Err(error) => return Ok(Err(self.trouble(&error))),
         };
         let Seen { lines, printed: _ } = self.sight.take();
         let mut result = Map::from_iter([(name.to_owned(), came)]);
+        host.tell(&mut result);
         if !lines.is_empty() {
             result.insert("log".to_owned(), lines.into());
         }
         Ok(Ok(Value::Object(result)))
     }
 
-    fn spec(&self, case: &Case) -> Result<PluginSpec, Failed> {
+    fn spec(&self, case: &Case, host: &Host) -> Result<PluginSpec, Failed> {
         let mut files = Vec::new();
         for (name, path) in &case.about.files {
             let content = std::fs::read(case.folder.join(path)).map_err(|error| {
@@ -97,8 +102,9 @@ impl Player {
         }
         let component = Source::Bytes(self.component.clone());
         Ok(PluginSpec {
-            settings: case.settings.clone(),
+            settings: host.settings(&case.settings),
             files,
+            grants: host.grants(case)?,
             ..PluginSpec::new(self.name.clone(), component)
         })
     }
