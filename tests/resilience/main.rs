@@ -39,4 +39,5 @@ mod silence;
 mod stalls;
 mod volume;
 mod words;
+mod written;
 mod xml;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest::{Context, SHA256, digest};
 use fireguard_plugin_host::{
-    Engine, EngineConfig, EngineError, Grants, Limits, LoadError, NamedFile, OnFailure, Plugin, PluginSpec, Source,
+    Engine, EngineConfig, EngineError, Grants, Instances, Limits, LoadError, NamedFile, OnFailure, Plugin,
+    PluginSpec, Reuse, Source,
 };
 use fireguard_state::{Embedded, StateError};
 
@@ -208,6 +209,8 @@ impl Fingerprint {
             cpu_per_call,
             wall_per_call,
             memory,
+            table_elements,
+            reuse,
         } = plugin;
         let mut hash = Context::new(&SHA256);
         let mut add = |part: &[u8]| {
@@ -219,7 +222,8 @@ impl Fingerprint {
         add(path.as_os_str().as_encoded_bytes());
         add(settings.to_string().as_bytes());
         add(format!(
-            "{digest:?} {retarget} {on_failure:?} {cpu_per_call:?} {wall_per_call:?} {memory} {}",
+            "{digest:?} {retarget} {on_failure:?} {cpu_per_call:?} {wall_per_call:?} {memory} {table_elements} \
+             {reuse:?} {}",
             files.len()
         )
         .as_bytes());
@@ -250,12 +254,20 @@ fn spec(plugin: &config::Plugin, component: Source, grants: Grants) -> PluginSpe
         settings: plugin.settings.clone(),
         files: plugin.files.iter().map(file).collect(),
         digest: plugin.digest,
+        instances: plugin.reuse.map_or(Instances::PerExchange, |reuse| {
+            Instances::Reuse(Reuse {
+                uses: reuse.uses.get(),
+                idle: reuse.idle.0,
+                memory: usize::try_from(reuse.memory.0).unwrap_or(usize::MAX),
+                kept: reuse.kept.get() as usize,
+            })
+        }),
         grants,
         limits: Limits {
             cpu_per_call: plugin.cpu_per_call,
             wall_per_call: plugin.wall_per_call,
             memory: usize::try_from(plugin.memory).unwrap_or(usize::MAX),
-            ..Limits::default()
+            table_elements: plugin.table_elements as usize,
         },
         on_failure: match plugin.on_failure {
             config::OnFailure::Refuse => OnFailure::Refuse,

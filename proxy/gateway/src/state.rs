@@ -8,6 +8,7 @@ use fireguard_access::surface::Surface;
 use fireguard_fhir::base::Base;
 use fireguard_fhir::interaction::SealPages;
 use fireguard_plugin_host::{Direction, Phase, Plugin};
+use fireguard_state::Queue;
 use fireguard_traffic::cors::Cors;
 use fireguard_traffic::rate::{Quotas, RateLimits, Table};
 use tokio::runtime::Handle;
@@ -101,7 +102,7 @@ impl Shared {
     /// As [`Shared::build`].
     pub async fn first(engine: &Plugins, config: Config) -> Result<Self, LoadFailure> {
         let (clients, chance) = (Arc::new(Table::new(defaults::RATE_CLIENTS)), Arc::new(pages::chance()?));
-        let written = None;
+        let written = engine.state().map(|state| Arc::new(Written::new(Arc::clone(state) as Arc<dyn Queue>)));
         Self::make(config, engine, written, clients, chance, &[]).await
     }
 
@@ -162,7 +163,7 @@ impl Shared {
         };
         for route in &config.routes {
             let attached = route.plugins.iter().filter_map(|index| plugins.get(*index));
-            judge_plugins(route, attached, written.is_some())?;
+            judge_plugins(route, attached, config.state.is_some())?;
         }
         let routes = config.routes.into_iter().map(|route| {
             let at_once = places(&route);

@@ -8,8 +8,8 @@ use serde_json::Value;
 use crate::exports::fireguard::plugin::resources::{Edit, Item, Verdict};
 use crate::exports::fireguard::plugin::setup::{File, Interest, Plan, Problem};
 use crate::fireguard::plugin::log::{self, Level};
-use crate::fireguard::plugin::pseudonym;
 use crate::fireguard::plugin::types::{Direction, Exchange, Refusal};
+use crate::fireguard::plugin::{key_value, pseudonym};
 
 /// What a guest says that must never be seen in an error of the host.
 const MARKER: &str = "guest-text-7391";
@@ -18,6 +18,10 @@ const MARKER: &str = "guest-text-7391";
 const CALM: &[u8] = b"{\"calm\":true}";
 
 pub(crate) fn configure(settings: &Value, files: &[File]) -> Result<Plan, Vec<Problem>> {
+    if text(settings, "act") == "bad-settings" {
+        let (pointer, message) = ("/act".to_owned(), "is bad-settings".to_owned());
+        return Err(vec![Problem { file: None, line: 0, column: 0, pointer, message }]);
+    }
     match text(settings, "configure") {
         "loop" => spin(),
         "panic" => panic!("{MARKER}"),
@@ -171,6 +175,33 @@ pub(crate) fn process(
             black_box(descend(u64::MAX, &[0; 64]));
             each(Verdict::Keep)
         }
+        // The acts of the conformance suite that others of these are not.
+        "network" => replace(listed(&surroundings(), &["name", "tcp", "tcp listener", "udp"])),
+        "file" => replace(listed(
+            &surroundings(),
+            &["directory", "/etc/passwd", "relative file", "root", "written", "input"],
+        )),
+        "environment" => replace(listed(&surroundings(), &["environment", "arguments"])),
+        "key-value" => {
+            let asked = key_value::get(&["secret".to_owned()]);
+            replace(format!("[\"{}\"]", asked.map_or_else(|error| error.code, |_| "answered".to_owned())))
+        }
+        "remember" => {
+            let seen = if count() == 0 { "[]" } else { "[\"a patient\"]" };
+            replace(seen.to_owned())
+        }
+        "giant-strings" => {
+            log::write(Level::Info, &"x".repeat(8 << 20));
+            same_bytes_many_times();
+            each(Verdict::Keep)
+        }
+        // A text that is none.
+        "malformed" => {
+            // SAFETY: it is never read as one here.
+            let code = unsafe { String::from_utf8_unchecked(vec![0xff, 0xfe]) };
+            each(Verdict::Refuse(refusal(&code)))
+        }
+        "wrong-count" => Vec::new(),
         // As many verdicts as fit into the guest's memory, each larger in the host than in the guest.
         "huge-list" => vec![Verdict::Keep; 2_500_000],
         "huge-bytes" => replace("x".repeat(20 << 20)),
@@ -188,6 +219,7 @@ pub(crate) fn process(
         }
         "tokens" => replace(format!("{:?}", pseudonym::tokens(text(settings, "domain"), &values(settings)))),
         "offsets" => replace(format!("{:?}", pseudonym::date_offsets(&values(settings)))),
+        "ask" => replace(crate::capabilities::ask(settings)),
         "surroundings" => replace(surroundings()),
         // A seed, two clocks, and output far over what the host keeps.
         "allowed" => {
@@ -233,6 +265,13 @@ fn surroundings() -> String {
         found("udp", std::net::UdpSocket::bind("127.0.0.1:0").ok().map(|_| "bound".to_owned())),
     ]
     .concat()
+}
+
+/// What was found of `names`, as a JSON list.
+fn listed(surroundings: &str, names: &[&str]) -> String {
+    let lines = surroundings.lines().filter_map(|line| line.split_once(": "));
+    let found = lines.filter(|(name, found)| names.contains(name) && *found != "none");
+    format!("{:?}", found.map(|(name, _)| name).collect::<Vec<_>>())
 }
 
 /// Hands over a thousand strings of eight megabytes that all lie in the same place.

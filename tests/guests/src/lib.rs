@@ -10,6 +10,7 @@
 )]
 
 mod acts;
+mod capabilities;
 mod phases;
 
 use std::cell::RefCell;

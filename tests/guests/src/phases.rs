@@ -6,6 +6,7 @@ use crate::acts::{count, refusal, text};
 use crate::exports::fireguard::plugin::ingest::{Message, Problem};
 use crate::exports::fireguard::plugin::request::{Action, Answer, Head};
 use crate::exports::fireguard::plugin::written::{Event, Settled};
+use crate::fireguard::plugin::log::{self, Level};
 use crate::fireguard::plugin::types::{Exchange, Field};
 
 pub(crate) fn request(settings: &Value, exchange: &Exchange, mut head: Head) -> Action {
@@ -66,6 +67,18 @@ pub(crate) fn written(settings: &Value, events: &[Event]) -> Vec<Settled> {
         "second" => {
             let second = |event: &Event| event.extras.iter().any(|f| f.name == "attempt" && f.value != "1");
             events.iter().map(|event| if second(event) { Settled::Done } else { Settled::Retry(0) }).collect()
+        }
+        // Says in the log what it was told.
+        "tell" => {
+            for event in events {
+                let Event { id, interaction, resource_type, resource_id, .. } = event;
+                let version = event.version_id.as_deref().unwrap_or("-");
+                let bytes =
+                    event.content.as_ref().map_or("-".to_owned(), |content| content.len().to_string());
+                let line = format!("told {interaction} {resource_type}/{resource_id} {version} {bytes} {id}");
+                log::write(Level::Info, &line);
+            }
+            vec![Settled::Done; events.len()]
         }
         "too-few" => Vec::new(),
         "panic" => panic!("written"),

@@ -251,6 +251,36 @@ pub struct Plugin {
     pub wall_per_call: Option<Time>,
     /// Memory of one instance.
     pub memory: Option<Size>,
+    /// Elements of the tables of one instance, 8 bytes each.
+    pub table_elements: Option<NonZeroU32>,
+    /// Use an instance for several exchanges, one after the other, where making one takes long. Without it each exchange
+    /// has its own. A plugin could show one caller what it remembers of another: only for plugins you trust with that.
+    pub reuse: Option<Reuse>,
+}
+
+/// What ends an instance that serves several exchanges; besides, every failure does.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Reuse {
+    /// The exchanges that it serves.
+    pub uses: NonZeroU32,
+    /// How long it waits for the next.
+    pub idle: Time,
+    /// The memory that it may have grown to by the end of an exchange.
+    pub memory: Size,
+    /// How many instances of the plugin wait at once.
+    pub kept: NonZeroU32,
+}
+
+impl Default for Reuse {
+    fn default() -> Self {
+        Self {
+            uses: NonZeroU32::new(defaults::REUSE_USES).unwrap_or(NonZeroU32::MIN),
+            idle: Time(defaults::REUSE_IDLE),
+            memory: Size(defaults::REUSE_MEMORY),
+            kept: NonZeroU32::new(defaults::REUSE_KEPT).unwrap_or(NonZeroU32::MIN),
+        }
+    }
 }
 
 /// What happens to an exchange when a plugin fails.

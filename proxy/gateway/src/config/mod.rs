@@ -161,6 +161,10 @@ pub struct Plugin {
     pub wall_per_call: Duration,
     /// Bytes of memory of one instance.
     pub memory: u64,
+    /// Elements of the tables of one instance.
+    pub table_elements: u32,
+    /// When an instance for several exchanges ends; none: each exchange has its own.
+    pub reuse: Option<file::Reuse>,
 }
 
 /// The grant of keyed tokens and date offsets.

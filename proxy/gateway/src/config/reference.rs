@@ -82,6 +82,11 @@ fn table() -> BTreeSet<(&'static str, String)> {
         ("plugins.*.cpu_per_call", time(defaults::PLUGIN_CPU)),
         ("plugins.*.wall_per_call", time(defaults::PLUGIN_WALL)),
         ("plugins.*.memory", size(defaults::PLUGIN_MEMORY)),
+        ("plugins.*.table_elements", format!("`{}`", defaults::PLUGIN_TABLES)),
+        ("plugins.*.reuse.uses", format!("`{}`", defaults::REUSE_USES)),
+        ("plugins.*.reuse.idle", time(defaults::REUSE_IDLE)),
+        ("plugins.*.reuse.memory", size(defaults::REUSE_MEMORY)),
+        ("plugins.*.reuse.kept", format!("`{}`", defaults::REUSE_KEPT)),
         ("plugins.*.grants.pseudonym.project", "`\"\"`".into()),
         (
             "plugins.*.grants.pseudonym.date_range_days",

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -277,6 +278,8 @@ impl Resolver<'_> {
             cpu_per_call: plugin.cpu_per_call.map_or(defaults::PLUGIN_CPU, |t| t.0),
             wall_per_call: plugin.wall_per_call.map_or(defaults::PLUGIN_WALL, |t| t.0),
             memory: plugin.memory.map_or(defaults::PLUGIN_MEMORY, |s| s.0),
+            table_elements: plugin.table_elements.map_or(defaults::PLUGIN_TABLES, NonZeroU32::get),
+            reuse: plugin.reuse,
         })
     }
 

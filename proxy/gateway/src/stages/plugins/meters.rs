@@ -20,6 +20,9 @@ pub(crate) fn called(plugin: &str, phase: Phase, failure: Option<&CallError>, sp
         meters.bytes_in.increment(spent.bytes_in);
         meters.bytes_out.increment(spent.bytes_out);
         meters.instances.increment(spent.instantiations);
+        if failure.is_none() {
+            meters.age.record(spent.instance_age.as_secs_f64());
+        }
     });
     if let Some(failure) = failure {
         counter!("fireguard_plugin_failures_total", "plugin" => plugin.to_owned(), "kind" => kind(failure))
@@ -45,6 +48,7 @@ pub(crate) struct Spent {
     bytes_in: u64,
     bytes_out: u64,
     instantiations: u64,
+    instance_age: Duration,
 }
 
 impl Spent {
@@ -55,6 +59,7 @@ impl Spent {
             bytes_in: after.bytes_in - before.bytes_in,
             bytes_out: after.bytes_out - before.bytes_out,
             instantiations: after.instantiations - before.instantiations,
+            instance_age: after.instance_age,
         }
     }
 }
@@ -64,6 +69,7 @@ struct Meters {
     bytes_in: Counter,
     bytes_out: Counter,
     instances: Counter,
+    age: Histogram,
     verdicts: HashMap<&'static str, Counter>,
 }
 
@@ -97,6 +103,7 @@ impl Meters {
             bytes_in: counter!("fireguard_plugin_bytes_total", "plugin" => name(), "way" => "in"),
             bytes_out: counter!("fireguard_plugin_bytes_total", "plugin" => name(), "way" => "out"),
             instances: counter!("fireguard_plugin_instances_total", "plugin" => name()),
+            age: histogram!("fireguard_plugin_instance_age_seconds", "plugin" => name()),
             verdicts: HashMap::new(),
         }
     }
