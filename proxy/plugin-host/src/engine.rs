@@ -48,6 +48,9 @@ pub struct EngineConfig {
     /// the user that the host runs as, and nobody else may write to it: what lies there is run as machine
     /// code. It may be emptied at any time. Default none.
     pub cache_dir: Option<PathBuf>,
+    /// Whether a plugin is compiled once more, as its settings leave it, so that instances need not read them. Not for
+    /// whom a plugin serves only a few calls: it takes as long again. Default true.
+    pub templates: bool,
 }
 
 impl Default for EngineConfig {
@@ -57,6 +60,7 @@ impl Default for EngineConfig {
             keep_resident: 1 << 20,
             slot_wait: Duration::from_secs(1),
             cache_dir: None,
+            templates: true,
         }
     }
 }
@@ -93,6 +97,7 @@ struct Inner {
     clock: Clock,
     cache: Cache,
     slot_wait: Duration,
+    templates: bool,
 }
 
 /// A wasmtime engine with everything that plugins may import.
@@ -125,7 +130,16 @@ impl Engine {
         engines.extend(pooled.as_ref().map(|backend| backend.engine.clone()));
         let clock = Clock::start(engines).map_err(|error| EngineError(error.to_string()))?;
         let cache = Cache::open(config.cache_dir, &on_demand.engine);
-        Ok(Engine { inner: Arc::new(Inner { pooled, on_demand, clock, cache, slot_wait: config.slot_wait }) })
+        Ok(Engine {
+            inner: Arc::new(Inner {
+                pooled,
+                on_demand,
+                clock,
+                cache,
+                slot_wait: config.slot_wait,
+                templates: config.templates,
+            }),
+        })
     }
 
     /// Whether there is a pool; without, every plugin is [`Allocation::OnDemand`].
@@ -143,6 +157,10 @@ impl Engine {
 
     pub(crate) fn clock(&self) -> &Clock {
         &self.inner.clock
+    }
+
+    pub(crate) fn makes_templates(&self) -> bool {
+        self.inner.templates
     }
 
     pub(crate) fn cache(&self) -> &Cache {

@@ -34,7 +34,7 @@ const FORMAT: &[u8] = b"template 1";
 /// compiled from, `plan` what it answered.
 pub(crate) async fn applied(loaded: Arc<Loaded>, component: Bytes, plan: &Plan) -> Arc<Loaded> {
     // An engine without a pool is for runtimes of other languages: too much memory to compile again.
-    if loaded.allocation != Allocation::Pooled {
+    if loaded.allocation != Allocation::Pooled || !loaded.engine.makes_templates() {
         return loaded;
     }
     let (plain, plan, handle) = (Arc::clone(&loaded), plan.clone(), Handle::current());

@@ -9,6 +9,7 @@ mod new;
 mod project;
 mod test;
 mod toolchain;
+mod trace;
 mod watch;
 
 use super::Failed;
@@ -26,6 +27,8 @@ pub(super) enum Command {
     Inspect(inspect::Arguments),
     /// Measure how fast a component works on a resource or a Bundle.
     Bench(bench::Arguments),
+    /// Show what each plugin of a route makes of a request or of resources, as a diff.
+    Trace(trace::Arguments),
 }
 
 pub(super) fn run(command: &Command) -> Result<(), Failed> {
@@ -35,5 +38,6 @@ pub(super) fn run(command: &Command) -> Result<(), Failed> {
         Command::Test(arguments) => test::test(arguments),
         Command::Inspect(arguments) => inspect::inspect(arguments),
         Command::Bench(arguments) => bench::bench(arguments),
+        Command::Trace(arguments) => trace::trace(arguments),
     }
 }

@@ -134,6 +134,15 @@ pub(in crate::cli::plugin) fn resources(text: &str) -> Result<Vec<Item>, serde_j
     Ok(vec![Item::new(text.trim().to_owned())])
 }
 
+/// The interaction that a request names, and what it asks for.
+///
+/// # Errors
+/// It is not as `request.json` is to be.
+pub(in crate::cli::plugin) fn request(text: &str) -> Result<(Option<String>, Head), serde_json::Error> {
+    let mut request: Request = serde_json::from_str(text)?;
+    Ok((request.interaction.take(), head(request)))
+}
+
 /// What an exchange of a case says of itself.
 pub(super) fn exchange(about: &About, interaction: Option<&str>) -> Exchange {
     Exchange {

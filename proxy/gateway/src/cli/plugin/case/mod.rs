@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::Value;
 
-pub(super) use input::{Input, resources};
+pub(super) use input::{Input, request, resources};
 pub(super) use output::{action, ingested, outcome, settled};
 pub(super) use play::{Player, Trouble};
 pub(super) use sight::Sight;

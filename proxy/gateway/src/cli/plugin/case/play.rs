@@ -45,7 +45,8 @@ impl Player {
     ) -> Result<Self, Failed> {
         let bytes = std::fs::read(component)
             .map_err(|error| miette::miette!("cannot read {}: {error}", component.display()))?;
-        let config = EngineConfig { instances: 4, cache_dir: cache, ..EngineConfig::default() };
+        let config =
+            EngineConfig { instances: 4, cache_dir: cache, templates: false, ..EngineConfig::default() };
         let engine = Engine::new(config).map_err(|error| report(&error))?;
         Ok(Self { engine, component: bytes.into(), name: name.to_owned(), sight })
     }
