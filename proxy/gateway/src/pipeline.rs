@@ -20,9 +20,10 @@ use crate::facts::Facts;
 use crate::failure::{Failure, Source};
 use crate::server::Peer;
 use crate::stage::{check, layer};
+use crate::stages::plugins::{request, to_client, to_server, written};
 use crate::stages::{
     batch, body, breaker, compress, concurrency, cors, enter, forward, gate, hapi, metadata, observe,
-    own_writes, plugins, rate, rescue, retry, rewrite, route, vet,
+    own_writes, rate, rescue, retry, rewrite, route, vet,
 };
 use crate::state::Shared;
 use crate::traces::Trace;
@@ -53,9 +54,9 @@ pub fn build(shared: &Arc<Shared>, connections: HashMap<String, Balanced>) -> Pi
         // Makes the body for the server: forms are read and merged, JSON is checked as it streams.
         .layer(layer(body::MakeBody::new(shared)))
         // Plugins look at the request; what they change is judged like a request of the client.
-        .layer(layer(plugins::RequestPhase::new(shared)))
+        .layer(layer(request::RequestPhase::new(shared)))
         // Plugins see what is to be written. A body that none of them wants streams.
-        .layer(layer(plugins::ToServer::new(shared)))
+        .layer(layer(to_server::ToServer::new(shared)))
         // Puts a write into a task of its own: HAPI commits even if the client has left. Keeps its body.
         .layer(layer(own_writes::OwnWrites::new(shared)))
         // Answers with the CapabilityStatement that is kept.
@@ -66,9 +67,9 @@ pub fn build(shared: &Arc<Shared>, connections: HashMap<String, Balanced>) -> Pi
         // let through may hold such URLs too.
         .layer(layer(rewrite::Rewrite))
         // Splits answers into resources for the route's plugins and rebuilds them from what these let through.
-        .layer(layer(plugins::ToClient::new(shared)))
+        .layer(layer(to_client::ToClient::new(shared)))
         // Keeps what was written for the plugins that want to know, before the client learns of it.
-        .layer(layer(plugins::WrittenPhase::new(shared)))
+        .layer(layer(written::WrittenPhase::new(shared)))
         // Lets through only answers we understand: status, media type, headers.
         .layer(layer(vet::Vet))
         // Asks again for the entries of a batch that were throttled inside its answer.

@@ -55,7 +55,7 @@ pub(super) enum Fate {
 impl Chain {
     /// Toward the server, in the configured order.
     pub(super) fn to_server(ready: &Ready, code: &'static str, judge: Judge) -> Self {
-        let links = ready.route.plugins.iter().map(Link::new).collect();
+        let links = ready.route.plugins.iter().map(|attached| Link::new(attached, ready)).collect();
         let nothing = "the request could not be processed; nothing was sent to the FHIR server";
         let (exchange, route) = (exchange(ready, code), Arc::clone(&ready.route));
         Self { exchange, direction: Direction::ToServer, codes: vec![code], links, route, judge, nothing }
@@ -64,7 +64,8 @@ impl Chain {
     /// Toward the client: the reverse of the configured order. Only plugins that stand before the `until`th see it.
     pub(super) fn to_client(ready: &Ready, until: usize, judge: Judge) -> Self {
         let interaction = &ready.request.interaction;
-        let links = ready.route.plugins.iter().take(until).rev().map(Link::new).collect();
+        let links = ready.route.plugins.iter().take(until).rev();
+        let links = links.map(|attached| Link::new(attached, ready)).collect();
         let nothing = if interaction.is_safe() {
             "the answer could not be processed; nothing of it was sent"
         } else {

@@ -5,7 +5,9 @@ use fireguard_plugin_host::{
 };
 
 use super::meters::{self, Spent};
+use crate::exchange::Ready;
 use crate::plugins::Attached;
+use crate::requests::Requests;
 
 /// A plugin, and its instance in this exchange.
 pub(super) struct Link {
@@ -26,8 +28,13 @@ pub(super) enum Fault {
 }
 
 impl Link {
-    pub(super) fn new(attached: &Attached) -> Self {
-        Self { attached: attached.clone(), session: attached.plugin.session() }
+    /// For this exchange.
+    pub(super) fn new(attached: &Attached, ready: &Ready) -> Self {
+        let mut session = attached.plugin.session();
+        if let Some(client) = Requests::of(ready) {
+            session.lend(client);
+        }
+        Self { attached: attached.clone(), session }
     }
 
     /// The plugin.

@@ -57,7 +57,7 @@ impl RequestPhase {
         if !codes(interaction).iter().any(wanted) {
             return Ok(None);
         }
-        let mut link = Link::new(attached);
+        let mut link = Link::new(attached, ready);
         let (exchange, head) = (exchange(ready, interaction.code()), head::of(&ready.request));
         let obeyed = match link.request(&exchange, &head).await {
             Ok(action) => {
