@@ -1,17 +1,21 @@
 //! An exchange on its way through the pipeline: what is known of it, stage by stage.
 
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use fireguard_fhir::interaction::{BodyKind, Interaction, Preconditions, Prefer, Request};
 use fireguard_fhir::parameters::Parameters;
-use fireguard_traffic::body::{Body, Outgoing, full};
+use fireguard_traffic::body::{Body, BodyError, Outgoing, full};
 use fireguard_traffic::forwarded::Origin;
 use fireguard_traffic::replay::{Keep, Replay};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
+use http_body::{Frame, SizeHint};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use uuid::Uuid;
 
@@ -100,7 +104,15 @@ pub struct Exchange<B> {
 }
 
 /// A FHIR request whose body nobody has looked at.
-pub type Asked = Box<Exchange<Incoming>>;
+pub type Asked = Box<Exchange<Inbound>>;
+
+/// The body of a request as it comes in.
+pub enum Inbound {
+    /// From a client.
+    Client(Incoming),
+    /// From a plugin: all there.
+    Own(Full<Bytes>),
+}
 
 /// A FHIR request that may be sent.
 pub type Ready = Box<Exchange<Upload>>;
@@ -147,6 +159,42 @@ impl Exchange<Upload> {
             body,
             facts: Arc::clone(&self.facts),
         })
+    }
+}
+
+impl Inbound {
+    /// A body that is all there.
+    pub fn own(bytes: Bytes) -> Self {
+        Self::Own(Full::new(bytes))
+    }
+}
+
+impl http_body::Body for Inbound {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self.get_mut() {
+            Self::Client(body) => Pin::new(body).poll_frame(cx).map_err(BodyError::from),
+            Self::Own(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Client(body) => body.is_end_stream(),
+            Self::Own(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Client(body) => body.size_hint(),
+            Self::Own(body) => body.size_hint(),
+        }
     }
 }
 

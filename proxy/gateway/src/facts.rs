@@ -1,7 +1,7 @@
 //! What is known of an exchange. It is written down once, when the last stage has let go of it: a write whose
 //! client has left is noted when the server has answered, not before.
 
-use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
@@ -14,6 +14,7 @@ use crate::access_log::{self, Line};
 use crate::exchange::RequestId;
 use crate::failure::Failure;
 use crate::meters::{self, Labels};
+use crate::requests::Requests;
 use crate::traces::{Ended, Trace};
 
 /// Facts that stages note as they learn them. Nothing of a resource, a search value or a token is among them.
@@ -36,6 +37,12 @@ pub struct Facts {
     pub abort: OnceLock<String>,
     /// Who pays for the entries of a batch.
     pub batch: OnceLock<EntryCharge>,
+    /// How plugins ask the FHIR server.
+    pub requests: OnceLock<Requests>,
+    /// The exchange whose plugin asks this.
+    pub within: Option<Within>,
+    /// It was let to a server.
+    holds: AtomicBool,
     /// Its place among the requests of its route.
     pub place: OnceLock<OwnedSemaphorePermit>,
     failure: OnceLock<(&'static str, String)>,
@@ -46,6 +53,15 @@ pub struct Facts {
     bytes: AtomicU64,
     end: AtomicU8,
     format: Mutex<Option<Format>>,
+}
+
+/// The exchange whose plugin asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Within {
+    /// It is on the same route, and has its place there.
+    pub same_route: bool,
+    /// It has a place at a server.
+    pub holds: bool,
 }
 
 /// How the answer ended.
@@ -73,6 +89,9 @@ impl Facts {
             asked: OnceLock::new(),
             abort: OnceLock::new(),
             batch: OnceLock::new(),
+            requests: OnceLock::new(),
+            within: None,
+            holds: AtomicBool::new(false),
             place: OnceLock::new(),
             failure: OnceLock::new(),
             status: AtomicU16::new(0),
@@ -90,6 +109,23 @@ impl Facts {
     pub fn traced(mut self, trace: Trace) -> Self {
         self.trace = trace;
         self
+    }
+
+    /// As a request of a plugin.
+    #[must_use]
+    pub fn within(mut self, within: Within) -> Self {
+        self.within = Some(within);
+        self
+    }
+
+    /// It has one of the places at a server, and may keep it to the end of its answer.
+    pub fn has_place(&self) {
+        self.holds.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it may have a place at a server.
+    pub fn holds_place(&self) -> bool {
+        self.holds.load(Ordering::Relaxed)
     }
 
     /// The status the client gets.

@@ -23,6 +23,7 @@ pub mod pipeline;
 pub mod plugins;
 pub mod reload;
 pub mod replicas;
+pub mod requests;
 pub mod server;
 pub mod service;
 pub mod stage;

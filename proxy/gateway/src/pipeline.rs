@@ -18,6 +18,7 @@ use tower::{Service, ServiceBuilder, ServiceExt};
 use crate::exchange::Arrived;
 use crate::facts::Facts;
 use crate::failure::{Failure, Source};
+use crate::requests::Requests;
 use crate::server::Peer;
 use crate::stage::{check, layer};
 use crate::stages::plugins::{request, to_client, to_server, written};
@@ -32,10 +33,12 @@ use crate::traces::Trace;
 #[derive(Clone)]
 pub struct Pipeline {
     stack: BoxCloneSyncService<Box<Arrived>, Response<Body>, Failure>,
+    requests: Requests,
 }
 
 /// Builds the stack of one core, with its own connections to the servers, by their names.
 pub fn build(shared: &Arc<Shared>, connections: HashMap<String, Balanced>) -> Pipeline {
+    let requests = Requests::new(shared, connections.clone());
     let stack = ServiceBuilder::new()
         // Notes how each exchange ended, once, whatever happened: log line and metrics.
         .layer(layer(observe::Observe))
@@ -82,7 +85,7 @@ pub fn build(shared: &Arc<Shared>, connections: HashMap<String, Balanced>) -> Pi
         .layer(layer(concurrency::Concurrency::new(shared)))
         // To the server and back.
         .service(forward::Forward::new(shared, connections));
-    Pipeline { stack: BoxCloneSyncService::new(stack) }
+    Pipeline { stack: BoxCloneSyncService::new(stack), requests }
 }
 
 /// The answer to a request on a connection that is one too many: nothing else is done for it.
@@ -113,6 +116,7 @@ impl Pipeline {
         let (parts, body) = request.into_parts();
         let facts = Facts::new(rescue.id().clone(), parts.method.clone());
         let facts = Arc::new(facts.traced(Trace::begin(&parts.headers)));
+        let _ = facts.requests.set(self.requests.clone());
         let known = Arc::clone(&facts);
         let arrived = Box::new(Arrived { id: rescue.id().clone(), peer, parts, body, facts });
         // What is above has run before the first poll: an exchange is noted even if its connection ends first.

@@ -77,8 +77,7 @@ impl Concurrency {
     pub async fn permit(self: &Arc<Self>, class: Class) -> Result<Permit, Shed> {
         let mut turn = {
             let mut state = self.state();
-            if state.in_flight < state.limit.now() && state.queue.is_empty() {
-                state.in_flight += 1;
+            if state.take() {
                 return Ok(self.hand_out(class));
             }
             if state.queue.len() >= self.waiting.length {
@@ -99,6 +98,12 @@ impl Concurrency {
             }
             self.take_from_idle_clients();
         }
+    }
+
+    /// A place that is free now; those who wait come first.
+    pub fn try_permit(self: &Arc<Self>, class: Class) -> Option<Permit> {
+        let taken = self.state().take();
+        taken.then(|| self.hand_out(class))
     }
 
     fn hand_out(self: &Arc<Self>, class: Class) -> Permit {
@@ -137,6 +142,15 @@ impl Concurrency {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Takes a place that is free, if nobody waits for it.
+    fn take(&mut self) -> bool {
+        let free = self.in_flight < self.limit.now() && self.queue.is_empty();
+        self.in_flight += usize::from(free);
+        free
     }
 }
 

@@ -27,7 +27,6 @@ use fireguard_traffic::decode::DecodeError;
 use http::StatusCode;
 use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::Incoming;
 use tokio::time::{sleep, timeout};
 
 use self::checked::Checked;
@@ -36,7 +35,7 @@ use self::plain::Plain;
 use self::refused::RefusedEntries;
 use super::gate::Rules;
 use crate::config::defaults;
-use crate::exchange::{Asked, Exchange, Ready, Upload, Watch};
+use crate::exchange::{Asked, Exchange, Inbound, Ready, Upload, Watch};
 use crate::failure::Failure;
 use crate::stage::{Answer, Next, Stage};
 use crate::state::{Route, Shared};
@@ -141,7 +140,7 @@ pub(super) fn judge_references(resource: &[u8], rules: Rules, route: &Route) -> 
 }
 
 /// Reads a body that should not be there: one without bytes is none, however it was sent.
-async fn no_body(body: Incoming) -> Result<(), Failure> {
+async fn no_body(body: Inbound) -> Result<(), Failure> {
     let unwanted = || {
         let message = "this interaction has no body";
         Failure::client(StatusCode::BAD_REQUEST, IssueCode::Invalid, message)

@@ -52,8 +52,14 @@ impl Stage<Ready> for Concurrency {
         self.body(&mut ready).await?;
         let class = Class::of(&ready.request.interaction);
         let route = Arc::clone(&ready.route);
-        let permit =
-            route.server.concurrency.permit(class).await.map_err(|shed| too_many(shed, class, &route))?;
+        let concurrency = &route.server.concurrency;
+        let permit = if ready.facts.within.is_some_and(|within| within.holds) {
+            // Who has a place at a server does not wait for another: it could wait for itself.
+            concurrency.try_permit(class)
+        } else {
+            Some(concurrency.permit(class).await.map_err(|shed| too_many(shed, class, &route))?)
+        };
+        ready.facts.has_place();
         let began = Instant::now();
         let mut answer = next.call(ready).await;
         if let Ok(response) = answer {
@@ -63,16 +69,19 @@ impl Stage<Ready> for Concurrency {
             Ok(response) => is_overloaded(response),
             Err(failure) => failure.status == StatusCode::GATEWAY_TIMEOUT,
         };
-        let limit = match &answer {
-            _ if overloaded => permit.overloaded(),
-            Ok(_) => permit.answered(began.elapsed()),
-            Err(_) => None,
+        let limit = match (&answer, &permit) {
+            (_, Some(permit)) if overloaded => permit.overloaded(),
+            (Ok(_), Some(permit)) => permit.answered(began.elapsed()),
+            _ => None,
         };
         if let Some(limit) = limit {
             metrics::gauge!("fireguard_concurrency_limit", "upstream" => route.upstream_name.clone())
                 .set(limit as f64);
         }
-        Ok(answer?.map(|body| permit.held_by(body)))
+        Ok(answer?.map(|body| match permit {
+            Some(permit) => permit.held_by(body),
+            None => body,
+        }))
     }
 }
 

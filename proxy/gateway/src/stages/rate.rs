@@ -37,7 +37,9 @@ impl Stage<Asked> for Rate {
     }
 
     async fn handle<N: Next<Asked>>(self: Arc<Self>, exchange: Asked, mut next: N) -> Answer {
-        if let Some((places, _)) = &exchange.route.at_once {
+        // What a plugin asks on the same route belongs to the request that has a place already.
+        let placed = exchange.facts.within.is_some_and(|within| within.same_route);
+        if let Some((places, _)) = exchange.route.at_once.as_ref().filter(|_| !placed) {
             let Ok(place) = Arc::clone(places).try_acquire_owned() else {
                 return Err(too_many(&exchange.route));
             };

@@ -8,7 +8,7 @@ use fireguard_fhir::interaction::{self, Head, Pages};
 use fireguard_fhir::outcome::IssueCode;
 use http::{HeaderMap, HeaderName, StatusCode, header};
 
-use crate::exchange::{Asked, Entered, Exchange};
+use crate::exchange::{Asked, Entered, Exchange, Inbound};
 use crate::face::Face;
 use crate::failure::Failure;
 use crate::stage::Check;
@@ -83,7 +83,7 @@ impl Check<Box<Entered>> for Route {
             face,
             request: Arc::new(request),
             headers: Arc::new(entered.parts.headers),
-            body: entered.body,
+            body: Inbound::Client(entered.body),
             facts: entered.facts,
         }))
     }

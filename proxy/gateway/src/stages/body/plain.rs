@@ -10,16 +10,16 @@ use fireguard_traffic::decode::{Bounds, CODINGS, Coding, UnknownCoding, decoded}
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 
 use super::{not_read, too_long};
 use crate::config::defaults;
+use crate::exchange::Inbound;
 use crate::failure::Failure;
 
 /// A body as everything behind this sees it.
 pub(super) enum Plain {
     /// As it was sent.
-    Sent(Incoming),
+    Sent(Inbound),
     /// Decoded on its way.
     Decoded(Body),
 }
@@ -29,10 +29,10 @@ impl Plain {
     ///
     /// # Errors
     /// 415: its coding is not known.
-    pub(super) fn of(headers: &HeaderMap, body: Incoming, most: u64) -> Result<Self, Failure> {
+    pub(super) fn of(headers: &HeaderMap, body: Inbound, most: u64) -> Result<Self, Failure> {
         let Some(coding) = Coding::of(headers).map_err(unknown)? else { return Ok(Self::Sent(body)) };
         let bounds = Bounds { encoded: most, ratio: defaults::DECODE_RATIO };
-        Ok(Self::Decoded(decoded(body.map_err(BodyError::from).boxed_unsync(), coding, bounds)))
+        Ok(Self::Decoded(decoded(body.boxed_unsync(), coding, bounds)))
     }
 
     /// All of it.
@@ -61,7 +61,7 @@ impl http_body::Body for Plain {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.get_mut() {
-            Self::Sent(body) => Pin::new(body).poll_frame(cx).map_err(BodyError::from),
+            Self::Sent(body) => Pin::new(body).poll_frame(cx),
             Self::Decoded(body) => Pin::new(body).poll_frame(cx),
         }
     }

@@ -1,0 +1,171 @@
+//! Requests that plugins make to the FHIR server: they go the way of a client's, past the same gates and limits, but
+//! plugins do not see them.
+
+mod answer;
+mod ask;
+mod stack;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fireguard_plugin_host::{By, FhirAnswer, FhirAnswers, FhirClient, FhirFault, FhirRequest};
+use fireguard_traffic::upstream::Balanced;
+use futures_util::StreamExt;
+use futures_util::stream;
+use http::HeaderMap;
+use tower::{Service, ServiceExt};
+
+use self::stack::Stack;
+use crate::exchange::{Exchange, Inbound, Ready, RequestId};
+use crate::face::Face;
+use crate::facts::{Facts, Within};
+use crate::failure::Failure;
+use crate::state::{Route, Shared};
+
+/// Requests of one exchange that are on their way at once, where it holds no place at a server itself.
+const AT_ONCE: usize = 4;
+
+/// Sends requests of plugins, on one core. Cheap to clone.
+#[derive(Clone)]
+pub struct Requests(Arc<Inner>);
+
+struct Inner {
+    shared: Arc<Shared>,
+    stack: Stack,
+}
+
+/// The exchange that a plugin works for.
+struct Asking {
+    requests: Requests,
+    id: RequestId,
+    client: IpAddr,
+    route: Arc<Route>,
+    face: Arc<Face>,
+    headers: Arc<HeaderMap>,
+    facts: Arc<Facts>,
+}
+
+/// By whose right a request is sent, and on which route.
+struct Way {
+    client: IpAddr,
+    route: Arc<Route>,
+    face: Arc<Face>,
+    headers: Arc<HeaderMap>,
+    within: Within,
+}
+
+impl Requests {
+    /// Over these connections, by the servers' names.
+    pub fn new(shared: &Arc<Shared>, connections: HashMap<String, Balanced>) -> Self {
+        let stack = stack::build(shared, connections);
+        Self(Arc::new(Inner { shared: Arc::clone(shared), stack }))
+    }
+
+    /// For the plugins that work for an exchange.
+    pub fn of(ready: &Ready) -> Option<Arc<dyn FhirClient>> {
+        let requests = ready.facts.requests.get()?.clone();
+        Some(Arc::new(Asking {
+            requests,
+            id: ready.id.clone(),
+            client: ready.client,
+            route: Arc::clone(&ready.route),
+            face: Arc::clone(&ready.face),
+            headers: Arc::clone(&ready.headers),
+            facts: Arc::clone(&ready.facts),
+        }))
+    }
+}
+
+impl FhirClient for Asking {
+    fn send<'a>(&'a self, by: &'a By, requests: Vec<FhirRequest>, most: usize) -> FhirAnswers<'a> {
+        Box::pin(async move {
+            // Who holds a place at a server must not wait for another one: two that did would wait for each other.
+            // So it may ask beyond the limit, but one after another.
+            let at_once = if self.facts.holds_place() { 1 } else { AT_ONCE };
+            let way = self.way(by);
+            let one = |request| async {
+                let way = way.as_ref().map_err(Clone::clone)?;
+                self.one(way, request, most).await
+            };
+            stream::iter(requests).map(one).buffered(at_once).collect().await
+        })
+    }
+}
+
+impl Asking {
+    fn way(&self, by: &By) -> Result<Way, FhirFault> {
+        let holds = self.facts.holds_place();
+        let name = match by {
+            By::Caller => {
+                let within = Within { same_route: true, holds };
+                let (route, face) = (Arc::clone(&self.route), Arc::clone(&self.face));
+                return Ok(Way {
+                    client: self.client,
+                    route,
+                    face,
+                    headers: Arc::clone(&self.headers),
+                    within,
+                });
+            }
+            By::Route(name) => name,
+        };
+        let routes = &self.requests.0.shared.routes;
+        let route = routes.iter().find(|route| *route.name == **name).cloned();
+        let route = route.ok_or_else(|| FhirFault::Denied(format!("there is no route named {name:?}")))?;
+        let face = route.faces.toward(self.face.base.scheme().as_str(), self.face.base.authority());
+        let face = face.map_err(|_| FhirFault::Unavailable("the route has no base here".to_owned()))?;
+        let within = Within { same_route: route.name == self.route.name, holds };
+        let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        Ok(Way { client, route, face, headers: Arc::default(), within })
+    }
+
+    async fn one(&self, way: &Way, asked: FhirRequest, most: usize) -> Result<FhirAnswer, FhirFault> {
+        let limits = &self.requests.0.shared.limits;
+        let method =
+            asked.method.parse().map_err(|_| FhirFault::Invalid("the method is none of HTTP".to_owned()))?;
+        let facts = Facts::new(self.id.clone(), method).within(way.within);
+        let _ = facts.route.set(way.route.name.clone());
+        let facts = Arc::new(facts);
+        let parsed = ask::parse(&asked, &way.route, &way.face.base, limits.request_url.0);
+        let request = match parsed {
+            Ok(request) => request,
+            Err(ask::Unreadable::Refused(refusal)) => {
+                return Ok(answer::failed(&Failure::from(*refusal), &facts));
+            }
+            Err(ask::Unreadable::Invalid(message)) => return Err(FhirFault::Invalid(message)),
+        };
+        facts.answer_in(request.format);
+        let _ = facts.interaction.set(request.interaction.code());
+        if let Some(resource_type) = request.interaction.resource_type() {
+            let _ = facts.resource_type.set(resource_type.as_str());
+        }
+        let exchange = Exchange {
+            id: self.id.clone(),
+            client: way.client,
+            route: Arc::clone(&way.route),
+            face: Arc::clone(&way.face),
+            request: Arc::new(request),
+            headers: ask::headers(&way.headers),
+            body: Inbound::own(Bytes::from(asked.body.unwrap_or_default())),
+            facts: Arc::clone(&facts),
+        };
+        let mut stack = self.requests.0.stack.clone();
+        let sent = match stack.ready().await {
+            Ok(stack) => stack.call(Box::new(exchange)).await,
+            Err(failure) => Err(failure),
+        };
+        match sent {
+            Ok(response) => answer::whole(response, most, &facts).await,
+            Err(failure) => Ok(answer::failed(&failure, &facts)),
+        }
+    }
+}
+
+impl fmt::Debug for Requests {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Requests")
+    }
+}
