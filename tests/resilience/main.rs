@@ -9,6 +9,7 @@
 )]
 
 mod answers;
+mod asking;
 mod batches;
 mod bodies;
 mod browsers;

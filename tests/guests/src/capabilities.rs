@@ -21,7 +21,11 @@ pub(crate) fn ask(settings: &Value) -> String {
             })
             .collect();
     }
-    Value::Array(answers).to_string()
+    // Where an answer takes the place of a resource, it has to be one.
+    match settings["as"].as_str() {
+        Some(resource_type) => json!({"resourceType": resource_type, "id": "1", "told": answers}).to_string(),
+        None => Value::Array(answers).to_string(),
+    }
 }
 
 fn one(name: &str, about: &Value) -> Value {

@@ -53,7 +53,7 @@ pub(super) fn failed(failure: &Failure, facts: &Facts) -> FhirAnswer {
     if let Some(wait) = failure.retry_after {
         headers.push((RETRY_AFTER.as_str().to_owned(), wait.as_secs().max(1).to_string()));
     }
-    FhirAnswer { status: failure.status.as_u16(), headers, body: outcome.to(format).into() }
+    FhirAnswer { status: failure.status.as_u16(), headers, body: outcome.to(format) }
 }
 
 fn shown(headers: &HeaderMap) -> Vec<(String, String)> {
