@@ -60,8 +60,8 @@ fn told(reply: &crate::http::Reply) -> Value {
     reply.json()["told"][0].clone()
 }
 
-/// The exchange has the only place at the server while its plugin asks: if it waited for another, it would wait for
-/// itself.
+/// The exchange has the only place at the server while its plugin asks: if it waited for another, it would wait
+/// for itself.
 #[tokio::test]
 async fn nobody_waits_for_a_place_that_they_have_themselves() {
     for limit in [1, 2] {
@@ -107,23 +107,17 @@ async fn what_plugins_ask_passes_the_gates_and_no_plugin() {
         {"method": "TRACE", "url": "Patient/2"},
     ]}]);
     let rig = rig(asking("p", &asks, "fhir_client = {}"), "").await;
-    rig.standin.always("GET", "/fhir/Patient/2/_history", Answer::json(200, json!({"resourceType": "Bundle", "type": "history", "link": [{"relation": "self", "url": format!("{}/Patient/2/_history", rig.standin.base_url())}]}).to_string()));
-    rig.standin.always(
-        "GET",
-        "/fhir/Patient/$everything",
-        Answer::json(200, json!({"resourceType": "Bundle", "type": "searchset"}).to_string()),
-    );
+    let link = json!({"relation": "self", "url": format!("{}/Patient/2/_history", rig.standin.base_url())});
+    let history = json!({"resourceType": "Bundle", "type": "history", "link": [link]}).to_string();
+    rig.standin.always("GET", "/fhir/Patient/2/_history", Answer::json(200, history));
+    let everything = json!({"resourceType": "Bundle", "type": "searchset"}).to_string();
+    rig.standin.always("GET", "/fhir/Patient/$everything", Answer::json(200, everything));
     let told = told(&rig.get("/p/Patient/1").await);
     let said =
         |place: usize| told[place]["status"].as_u64().map_or(told[place]["error"].clone(), Value::from);
     let statuses: Vec<_> = (0..13).map(said).collect();
     let expected = json!([200, 400, 200, 404, 400, 200, 405, 403, 403, "invalid", "invalid", "invalid", 405]);
-    let differ: Vec<_> = statuses
-        .iter()
-        .zip(expected.as_array().unwrap())
-        .map(|(a, b)| (a, b))
-        .filter(|(a, b)| a != b)
-        .collect();
+    let differ: Vec<_> = statuses.iter().zip(expected.as_array().unwrap()).filter(|(a, b)| a != b).collect();
     assert!(differ.is_empty(), "{differ:?} in {told:#}");
     // The plugin on the route has not seen the Patient that it asked for.
     assert_eq!(told[0]["body"], patient("2").to_string());
