@@ -1,12 +1,11 @@
 //! Plugins before the server: requests and what is to be written. Whatever a plugin makes of them is judged again.
 
 use fireguard_test_support::gateway::Gateway;
-use fireguard_test_support::repository;
 use fireguard_test_support::standin::Answer;
+use fireguard_test_support::{guest, repository};
 use serde_json::{Value, json};
 
 use crate::http::{Ask, Reply};
-use crate::plugins::guest;
 use crate::rig::{Change, Rig};
 
 /// A plugin of the guest: its name, its settings in TOML, further lines.
@@ -21,7 +20,7 @@ pub(crate) fn route(name: &str, more: &str, plugins: &[Guest<'_>]) -> String {
         names.join(", ")
     );
     for (plugin, settings, more) in plugins {
-        let component = guest().display();
+        let component = guest::component().display();
         text += &format!(
             "[plugins.{plugin}]\ncomponent = \"{component}\"\nsettings = {{ {settings} }}\n{more}\n"
         );

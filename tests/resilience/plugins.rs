@@ -1,11 +1,8 @@
 //! Hostile plugins: whatever one does, nothing that it should have changed is seen, and Fireguard goes on.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use fireguard_test_support::repository;
+use fireguard_test_support::guest;
 use fireguard_test_support::standin::Answer;
 use serde_json::json;
 
@@ -37,25 +34,9 @@ const FAILURES: [&str; 15] = [
     "replace",
 ];
 
-/// The guest's component, built once.
-pub(crate) fn guest() -> &'static Path {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let built = Command::new(cargo)
-            .args(["build", "--quiet", "--package", "fireguard-test-guest"])
-            .args(["--target", "wasm32-wasip2", "--profile", "plugin"])
-            .current_dir(repository::root())
-            .status()
-            .unwrap();
-        assert!(built.success(), "the guest does not build; is there `rustup target add wasm32-wasip2`?");
-        repository::target().join("wasm32-wasip2/plugin/fireguard_test_guest.wasm")
-    })
-}
-
 /// A plugin and a route of the same name.
 pub(crate) fn route(name: &str, act: &str, more: &str) -> String {
-    let component = guest().display();
+    let component = guest::component().display();
     format!(
         "[routes.{name}]\npath = \"/{name}\"\nupstream = \"hapi\"\nread_only = true\nplugins = [\"{name}\"]\n\
          [plugins.{name}]\ncomponent = \"{component}\"\nsettings = {{ act = \"{act}\" }}\n{more}\n"
@@ -111,7 +92,7 @@ async fn a_plugin_that_fails_refuses_the_exchange() {
     assert_tells_nothing(&rig);
     let metrics = rig.metrics().await;
     for act in FAILURES {
-        let count = format!("fireguard_plugin_calls_total{{plugin=\"{act}\",outcome=");
+        let count = format!("fireguard_plugin_calls_total{{plugin=\"{act}\",phase=\"resources\",outcome=");
         assert!(metrics.contains(&count), "{act}: {metrics}");
     }
     assert!(!metrics.contains(MARKER));
@@ -134,6 +115,21 @@ async fn with_pass_the_exchange_goes_on_as_if_it_were_not_there() {
                 }
             }
         }
+    }
+    assert_tells_nothing(&rig);
+}
+
+/// A call that fails is made once more, and then refuses like any other.
+#[tokio::test]
+async fn with_retry_it_is_asked_once_more() {
+    let rig = rig(route("panic", "panic", "on_failure = \"retry\""), "").await;
+    rig.get("/panic/Patient/1").await.assert_outcome(500, "exception", "again and again");
+    let metrics = rig.metrics().await;
+    for (line, many) in [
+        ("fireguard_plugin_instances_total{plugin=\"panic\"}", 2),
+        ("fireguard_plugin_failures_total{plugin=\"panic\",kind=\"trap\"}", 1),
+    ] {
+        assert!(metrics.contains(&format!("{line} {many}\n")), "{line}: {metrics}");
     }
     assert_tells_nothing(&rig);
 }
@@ -282,7 +278,7 @@ async fn the_server_s_own_words_do_not_pass_plugins() {
 /// Health answers, and so do other requests on the same cores, while plugins take all the time they may.
 #[tokio::test]
 async fn health_and_others_are_answered_while_plugins_loop_on_every_core() {
-    let rig = rig(route("loop", "loop", "cpu_per_call = \"1s\"\nwall_per_call = \"60s\""), "").await;
+    let rig = rig(route("loop", "loop", "cpu_per_call = \"3s\"\nwall_per_call = \"60s\""), "").await;
     let address = rig.gateway.listen().to_owned();
     let looping: Vec<_> = (0..8)
         .map(|_| {
@@ -296,8 +292,15 @@ async fn health_and_others_are_answered_while_plugins_loop_on_every_core() {
             .await
     );
     let admin = rig.gateway.admin_url();
-    let live = Ask::get("/live").send(admin.trim_start_matches("http://")).await;
-    assert_eq!((live.status, live.text().as_str()), (200, "live\n"));
+    let mut soon = 0;
+    for _ in 0..20 {
+        let asked = Instant::now();
+        let live = Ask::get("/live").send(admin.trim_start_matches("http://")).await;
+        assert_eq!((live.status, live.text().as_str()), (200, "live\n"));
+        soon += usize::from(asked.elapsed() < Duration::from_millis(50));
+    }
+    // A machine that does other things at the same time may hold up one or the other.
+    assert!(soon >= 10, "only {soon} of 20 answers in 50 ms");
     rig.assert_serving().await;
     assert!(looping.iter().all(|looping| !looping.is_finished()), "they were done before anybody asked");
     for looping in looping {

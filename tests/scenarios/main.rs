@@ -24,6 +24,8 @@ mod gzip;
 mod operations;
 mod outages;
 mod paging;
+mod plugin_writes;
+mod plugins;
 mod reads;
 mod research;
 mod searches;

@@ -64,13 +64,14 @@ pub fn build(shared: &Arc<Shared>, connections: HashMap<String, Balanced>) -> Pi
         .layer(layer(own_writes::OwnWrites::new(shared)))
         // Answers with the CapabilityStatement that is kept.
         .layer(layer(metadata::Metadata))
-        // Puts right where HAPI does otherwise than FHIR says: versions, lost entries. Outside of what asks again.
-        .layer(layer(hapi::Hapi::new(shared)))
         // Turns the server's URLs in headers and body into the client's. Outside of the plugins: what they
         // let through may hold such URLs too.
         .layer(layer(rewrite::Rewrite))
         // Splits answers into resources for the route's plugins and rebuilds them from what these let through.
         .layer(layer(to_client::ToClient::new(shared)))
+        // Puts right where HAPI does otherwise than FHIR says: versions, lost entries. Outside of what asks again, and
+        // inside of plugins: it reads the server's own words.
+        .layer(layer(hapi::Hapi::new(shared)))
         // Keeps what was written for the plugins that want to know, before the client learns of it.
         .layer(layer(written::WrittenPhase::new(shared)))
         // Lets through only answers we understand: status, media type, headers.

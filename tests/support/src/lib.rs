@@ -5,8 +5,10 @@
 
 pub mod data;
 pub mod gateway;
+pub mod guest;
 pub mod hapi;
 pub mod install;
+pub mod plugins;
 pub mod repository;
 #[cfg(feature = "async")]
 pub mod standin;
