@@ -27,11 +27,11 @@ pub struct Inspection {
     pub wasi: Vec<String>,
     /// Where the memory of its instances comes from.
     pub allocation: Allocation,
-    /// Core modules, memories and tables of one instance: what decides the allocation.
+    /// Memories and tables of one instance.
     pub parts: Parts,
 }
 
-/// What one instance is made of. None: it depends on what it imports.
+/// What one instance is made of: this decides the allocation. None: it depends on what it imports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Parts {
     /// Memories.
@@ -86,11 +86,14 @@ fn imports(component: &Component) -> (Vec<String>, Vec<String>) {
     (capabilities, wasi)
 }
 
+/// Bytes of a page of WebAssembly.
+const PAGE: u64 = 64 << 10;
+
 fn parts(component: &Component) -> Parts {
     match component.resources_required() {
         Some(required) => Parts {
             memories: required.num_memories,
-            memory: required.max_initial_memory_size,
+            memory: required.max_initial_memory_size.map(|pages| pages.saturating_mul(PAGE)),
             tables: required.num_tables,
             table: required.max_initial_table_size,
         },

@@ -91,7 +91,8 @@ impl Visit for Words {
 
 /// Where in the author's code it went wrong, as `file:line`, and the message that goes with it.
 pub(in crate::cli::plugin) fn place(printed: &str) -> Option<String> {
-    rust(printed).or_else(|| python(printed)).or_else(|| javascript(printed))
+    // The runtime of Python is written in Rust, and panics when an exception was not caught.
+    python(printed).or_else(|| rust(printed)).or_else(|| javascript(printed))
 }
 
 /// `thread '<unnamed>' panicked at src/lib.rs:33:9: the message`
@@ -129,7 +130,8 @@ mod tests {
             ("thread '<unnamed>' (1) panicked at src/a.rs:3:1:\nboom", Some("src/a.rs:3:1")),
             (
                 "Traceback (most recent call last):   File \"/0/plugin.py\", line 3, in process   File \
-                 \"/0/plugin.py\", line 33, in judge ValueError: boom",
+                 \"/0/plugin.py\", line 33, in judge ValueError: boom  thread '<unnamed>' panicked at \
+                 runtime/src/lib.rs:1280:25: Python function threw",
                 Some("plugin.py:33"),
             ),
             ("Error: boom Stack:   judge@plugin.js:33:11   process@plugin.js:9:1", Some("plugin.js:33:11")),
