@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::blocks::{Block, blocks, read};
 
-const PAGE: &str = "docs/plugin-author/README.md";
+const PAGE: &str = "docs/plugin-author/rust.md";
 
 /// The component that a configuration in the documentation names: one of ours, or the page's.
 pub(crate) fn component(path: &str) -> PathBuf {
@@ -49,7 +49,7 @@ async fn the_example_answers_as_described() {
     says_what_the_page_says(&base, &built, &config, &page);
     let config = config
         .replace("http://127.0.0.1:8080/fhir", &standin.base_url())
-        .replace("target/wasm32-wasip2", &built.join("target/wasm32-wasip2").display().to_string());
+        .replace("hide-restricted.wasm", &built.join("hide-restricted.wasm").display().to_string());
     let config = format!("[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n{config}");
     let gateway = tokio::task::spawn_blocking(move || Gateway::start(&config).unwrap()).await.unwrap();
     let get = |path: &str| reqwest::get(format!("{}/students/{path}", gateway.url()));
@@ -66,7 +66,8 @@ fn says_what_the_page_says(binary: &Path, folder: &Path, config: &str, page: &st
     let slip = folder.join("slip.toml");
     fs::write(&slip, config.replace("codes =", "code =")).unwrap();
     let mut check = Command::new(binary);
-    let output = check.args(["check", "--config", "slip.toml"]).current_dir(folder).output().unwrap();
+    let output =
+        check.args(["check", "--dev", "--config", "slip.toml"]).current_dir(folder).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success() && !said.trim().is_empty());
     assert!(page.contains(said.trim()), "{said}");
@@ -77,29 +78,40 @@ fn configuration(shown: &[Block]) -> String {
     config.unwrap().text.clone()
 }
 
-/// Writes the page's files into a folder under `target` and builds the component, once in a process.
+/// Makes the project in a folder under `target` as the page says, with the page's code, and builds the component, once
+/// in a process.
 fn example() -> PathBuf {
     static BUILT: Mutex<bool> = Mutex::new(false);
     let mut built = BUILT.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let folder = repository::target().join("docs/hide-restricted");
     if !*built {
         let shown = blocks(&read(PAGE));
-        let find = |language: &str, part: &str| {
-            let block = shown.iter().find(|block| block.language == language && block.text.contains(part));
-            &block.unwrap_or_else(|| panic!("{PAGE} has no {language} block with {part}")).text
-        };
-        let sdk = repository::root().join("plugins/sdk").display().to_string();
-        // A workspace of its own: the folder lies inside of ours.
-        let manifest = find("toml", "[package]").replace("../fireguard/plugins/sdk", &sdk);
-        assert!(manifest.contains(&sdk));
-        write(&folder.join("Cargo.toml"), &format!("{manifest}\n[workspace]\n"));
-        write(&folder.join("src/lib.rs"), find("rust", "export!"));
+        let code = shown.iter().find(|block| block.language == "rust" && block.text.contains("export!"));
+        let fresh = tempfile::tempdir().unwrap();
+        fireguard(fresh.path(), &["plugin", "new", "hide-restricted", "--lang", "rust"]);
+        copy(&fresh.path().join("hide-restricted"), &folder);
+        write(&folder.join("src/lib.rs"), &code.unwrap().text);
         // The versions we have, so that nothing needs the network.
         write(&folder.join("Cargo.lock"), &read("Cargo.lock"));
-        cargo(&folder, &["build", "--quiet", "--release", "--target", "wasm32-wasip2"]);
+        fireguard(&folder, &["plugin", "build", "--release"]);
         *built = true;
     }
     folder
+}
+
+fn fireguard(folder: &Path, arguments: &[&str]) {
+    let binary = gateway::binary().unwrap();
+    let output = Command::new(binary).args(arguments).current_dir(folder).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Over what was there before, of which cargo keeps what it built.
+fn copy(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() { copy(&path, &target) } else { write(&target, &fs::read_to_string(&path).unwrap()) }
+    }
 }
 
 /// Leaves an equal file alone, so that cargo need not build again.
