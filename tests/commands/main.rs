@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
 mod doctor;
+mod plugin;
 mod running;
 mod service;
 
