@@ -142,8 +142,11 @@ pub enum CallError {
     /// It asked for more memory than it may have.
     #[error("the plugin needs more than {} KiB of memory", .0 >> 10)]
     Memory(usize),
-    /// It handed over something that is malformed or too large.
-    #[error("the plugin broke the calling convention, or handed over more than it may")]
+    /// It handed over more at once than it may have memory.
+    #[error("the plugin handed over more than {} KiB in one call", .0 >> 10)]
+    TooMuch(usize),
+    /// It handed over something that is malformed.
+    #[error("the plugin broke the calling convention")]
     Convention,
     /// It gave too few or too many answers.
     #[error("the plugin gave {given} answers to {asked} questions")]
@@ -197,6 +200,10 @@ impl CallError {
             Some(_) => CallError::Trap("a fault in its code"),
             None => {
                 let error = one_line(&error.root_cause().to_string(), 200);
+                // It has no type that could be asked for; a test holds that these are its words.
+                if error.contains("hostcalls has been exhausted") {
+                    return CallError::TooMuch(memory);
+                }
                 tracing::debug!(target: "fireguard::plugin", error, "calling convention");
                 CallError::Convention
             }

@@ -30,11 +30,16 @@ use crate::plugin::{Loaded, place};
 /// Any other change of what a template is made from changes the key by itself.
 const FORMAT: &[u8] = b"template 1";
 
+/// Bytes of the largest component that is compiled a second time. An interpreter takes a quarter of a minute to compile,
+/// for each change of its settings, and reads them in less time than it starts.
+const LARGEST: usize = 4 << 20;
+
 /// The same plugin with instances that need not be configured, where that is possible. `component` is what it was
 /// compiled from, `plan` what it answered.
 pub(crate) async fn applied(loaded: Arc<Loaded>, component: Bytes, plan: &Plan) -> Arc<Loaded> {
-    // An engine without a pool is for runtimes of other languages: too much memory to compile again.
-    if loaded.allocation != Allocation::Pooled || !loaded.engine.makes_templates() {
+    // An engine without a pool is for what is too large for one.
+    let fits = loaded.allocation == Allocation::Pooled && component.len() <= LARGEST;
+    if !fits || !loaded.engine.makes_templates() {
         return loaded;
     }
     let (plain, plan, handle) = (Arc::clone(&loaded), plan.clone(), Handle::current());

@@ -40,7 +40,8 @@ async fn traps_are_typed() {
         ("exit", CallError::Trap("it exited")),
         ("recursion", CallError::Trap("stack overflow")),
         ("bomb", CallError::Memory(64 << 20)),
-        ("huge-arguments", CallError::Convention),
+        ("huge-arguments", CallError::TooMuch(64 << 20)),
+        ("malformed", CallError::Convention),
     ];
     for (act, expected) in cases {
         let plugin = load(json!({ "act": act })).await;
