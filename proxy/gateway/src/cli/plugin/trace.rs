@@ -43,8 +43,8 @@ pub(crate) struct Arguments {
 pub(super) fn trace(arguments: &Arguments) -> Result<(), Failed> {
     let config = Config::load(&arguments.config)?;
     let (route, indexes) = route(&config, arguments.route.as_deref())?;
-    let head = arguments.request.as_deref().map(|path| read(path, |text| request(text))).transpose()?;
-    let items = arguments.input.as_deref().map(|path| read(path, |text| resources(text))).transpose()?;
+    let head = arguments.request.as_deref().map(|path| read(path, request)).transpose()?;
+    let items = arguments.input.as_deref().map(|path| read(path, resources)).transpose()?;
     let engine = Plugins::none(None).map_err(|error| report(&error))?.dev(arguments.dev).looked_at();
     runtime()?.block_on(async {
         let plugins = engine.load(&config).await.map_err(|error| report(&error))?;

@@ -122,3 +122,36 @@ pub(super) fn files(pieces: &Pieces, name: &str, phases: &[Phase]) -> Vec<File> 
         file(".gitignore", "/.fireguard\n/*.wasm\n__pycache__\n".to_owned()),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn the_examples_share_what_new_projects_get() {
+        let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins/examples");
+        for pieces in [PYTHON, JAVASCRIPT] {
+            let (name, text) = pieces.shared;
+            let example = std::fs::read_to_string(examples.join(pieces.language).join(name)).unwrap();
+            assert!(example == text, "{name} is another: copy it from cli/plugin/{}", pieces.language);
+        }
+    }
+
+    #[test]
+    fn nothing_is_left_to_fill_in() {
+        let phases = [Phase::Request, Phase::Resources, Phase::Written, Phase::Ingest];
+        for pieces in [PYTHON, JAVASCRIPT] {
+            for chosen in [&phases[..], &phases[..1], &phases[1..2], &phases[2..3], &phases[3..]] {
+                for file in files(&pieces, "name", chosen) {
+                    let left = file
+                        .text
+                        .split_whitespace()
+                        .find(|word| word.starts_with('@') && word.ends_with('@'));
+                    assert_eq!(left, None, "{}", file.path);
+                }
+            }
+        }
+    }
+}
