@@ -10,7 +10,7 @@ use crate::rig::{Change, Rig};
 use fireguard_test_support::guest;
 
 /// A route with a plugin that asks this of each resource, and tells what it was answered in its place.
-fn asking(name: &str, asks: &Value, more: &str) -> String {
+pub(crate) fn asking(name: &str, asks: &Value, more: &str) -> String {
     let component = guest::component().display();
     let settings = json!({"act": "ask", "as": "Patient", "direction": "to-client", "asks": asks});
     let settings = settings.to_string();

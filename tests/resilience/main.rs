@@ -25,6 +25,7 @@ mod h2spec;
 mod headers;
 mod http;
 mod hygiene;
+mod kept;
 mod leaks;
 mod limits;
 mod load;

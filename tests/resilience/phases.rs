@@ -1,6 +1,6 @@
 //! Plugins before the server: requests and what is to be written. Whatever a plugin makes of them is judged again.
 
-use fireguard_test_support::gateway::Gateway;
+use fireguard_test_support::gateway::{self, Gateway};
 use fireguard_test_support::standin::Answer;
 use fireguard_test_support::{guest, repository};
 use serde_json::{Value, json};
@@ -284,6 +284,28 @@ async fn routes_that_would_be_unsafe_are_refused_at_the_start() {
         assert!(refused.contains(said) && refused.contains("route w: the plugin p"), "{refused}");
         started(route("w", "read_only = true", &[("p", settings, "")])).unwrap();
     }
+}
+
+/// Another component than the one that is meant is not run.
+#[test]
+fn a_component_is_the_one_whose_digest_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let check = |digest: &str| {
+        let config = "[upstreams.hapi]\nurl = \"http://127.0.0.1:1/fhir\"\n".to_owned()
+            + &route("w", "", &[("p", "act = \"keep\"", digest)]);
+        std::fs::write(folder.path().join("fireguard.toml"), config).unwrap();
+        let mut command = std::process::Command::new(gateway::binary().unwrap());
+        let output = command.arg("check").current_dir(folder.path()).output().unwrap();
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (good, said) = check("");
+    assert!(!good && said.contains("plugin p has no digest"), "{said}");
+    let found = said.split("digest = \"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let (good, said) = check(&format!("digest = \"{found}\""));
+    assert!(good, "{said}");
+    let wrong = format!("sha256:{}", "0".repeat(64));
+    let (good, said) = check(&format!("digest = \"{wrong}\""));
+    assert!(!good && said.contains("plugin p") && said.contains(&found) && said.contains(&wrong), "{said}");
 }
 
 async fn get(rig: &Rig, target: &str) -> Reply {

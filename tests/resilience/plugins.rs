@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use fireguard_test_support::guest;
 use fireguard_test_support::standin::Answer;
+use fireguard_test_support::{guest, repository};
 use serde_json::json;
 
 use crate::http::Ask;
@@ -45,7 +45,9 @@ pub(crate) fn route(name: &str, act: &str, more: &str) -> String {
 
 /// A server whose every answer bears the marker.
 async fn rig(tables: String, limits: &str) -> Rig {
-    let rig = Rig::with(Change { tables, limits: limits.to_owned(), ..Change::default() }).await;
+    // The guest is compiled once for all tests.
+    let server = format!("cache = {:?}", repository::target().join("gateway/cache"));
+    let rig = Rig::with(Change { tables, server, limits: limits.to_owned(), ..Change::default() }).await;
     rig.standin.always("*", "/fhir/Patient*", Answer::json(200, searchset(3)).chunked());
     rig.standin.always("GET", "/fhir/Patient/1", Answer::json(200, patient().to_string()));
     rig
@@ -278,7 +280,7 @@ async fn the_server_s_own_words_do_not_pass_plugins() {
 /// Health answers, and so do other requests on the same cores, while plugins take all the time they may.
 #[tokio::test]
 async fn health_and_others_are_answered_while_plugins_loop_on_every_core() {
-    let rig = rig(route("loop", "loop", "cpu_per_call = \"3s\"\nwall_per_call = \"60s\""), "").await;
+    let rig = rig(route("loop", "loop", "cpu_per_call = \"1s\"\nwall_per_call = \"60s\""), "").await;
     let address = rig.gateway.listen().to_owned();
     let looping: Vec<_> = (0..8)
         .map(|_| {

@@ -14,6 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::http::{Ask, Reply};
+use crate::phases;
 use crate::plugins::route;
 use crate::rig::{Change, Rig, WELL};
 
@@ -262,6 +263,45 @@ async fn what_stays_is_kept() {
     assert_eq!((slow.status, slow.text().as_str()), (200, WELL));
     assert_eq!(lines(&rig.gateway, "reloaded")[0]["plugins"], "changed");
     assert_eq!(rig.get("/limited/Patient/well").await.status, 429, "what was counted is kept");
+}
+
+/// While a plugin is loaded anew, again and again, every request is answered by one or the other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plugin_is_reloaded_without_a_failed_request() {
+    let says = |n: usize| format!("act = \"append\", text = ',\"n\":{n}'");
+    let tables = phases::route("p", "read_only = true", &[("p", &says(0), "")]);
+    let rig = Arc::new(rig(Change { tables, ..Change::default() }).await);
+    rig.standin.always("GET", "/fhir/Patient/well", Answer::json(200, WELL));
+    let (go_on, asked) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
+    let clients: Vec<_> = (0..3)
+        .map(|_| {
+            let (rig, go_on, asked) = (Arc::clone(&rig), Arc::clone(&go_on), Arc::clone(&asked));
+            tokio::spawn(async move {
+                let mut last = 0;
+                while go_on.load(Ordering::Relaxed) {
+                    let reply = rig.get("/p/Patient/well").await;
+                    assert_eq!((reply.status, reply.whole), (200, true), "{reply:?}");
+                    let n = reply.json()["n"].as_u64().unwrap();
+                    assert!(n >= last, "{n} after {last}");
+                    last = n;
+                    asked.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        })
+        .collect();
+    for n in 1..=5 {
+        let before = asked.load(Ordering::Relaxed);
+        until("requests go on", async || asked.load(Ordering::Relaxed) > before).await;
+        let broken = reload(&rig, |text| text.replace(&says(n - 1), "configure = \"problems\"")).await;
+        assert_eq!(broken.status, 422, "{}", broken.text());
+        let reply = reload(&rig, |text| text.replace("configure = \"problems\"", &says(n))).await;
+        assert_eq!((reply.status, reply.text().as_str()), (200, "reloaded: plugins.p.settings.text\n"));
+        assert_eq!(rig.get("/p/Patient/well").await.json()["n"], n, "who asks after it gets the new one");
+    }
+    go_on.store(false, Ordering::Relaxed);
+    for client in clients {
+        client.await.unwrap();
+    }
 }
 
 #[tokio::test]

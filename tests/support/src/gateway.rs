@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::repository;
 
 /// How long it may take until it serves; compiling plugins is in it.
-const READY_WITHIN: Duration = Duration::from_secs(60);
+const READY_WITHIN: Duration = Duration::from_secs(240);
 
 /// Why there is no Fireguard.
 #[derive(Debug, thiserror::Error)]
