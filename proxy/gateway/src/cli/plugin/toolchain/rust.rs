@@ -22,7 +22,8 @@ pub(super) fn build(project: &Project, profile: Profile) -> Result<PathBuf, Fail
     let mut cargo = Command::new("cargo");
     cargo.args(["build", "--lib", "--target", TARGET, "--message-format", "json-render-diagnostics"]);
     if profile == Profile::Release {
-        cargo.arg("--release");
+        // Whatever the profile says: nobody looks for symbols in what is sent to others, and they are most of it.
+        cargo.args(["--release", "--config", "profile.release.strip=\"symbols\""]);
     }
     cargo.current_dir(&project.folder).stderr(Stdio::inherit());
     let output = cargo.output().map_err(|error| missing(&cargo, &error, HINT))?;
