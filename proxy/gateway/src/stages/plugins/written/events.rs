@@ -52,7 +52,7 @@ impl Writes {
     }
 
     /// The writes of a batch or transaction, by what was sent and what was answered.
-    pub(super) fn events(&self, sent: Option<&Bytes>, responses: &[EntryResponse]) -> Vec<Event> {
+    pub(super) fn events(&mut self, sent: Option<&Bytes>, responses: &[EntryResponse]) -> Vec<Event> {
         let entries = sent.and_then(|sent| self.entries(sent)).filter(|found| found.len() == responses.len());
         let entries = entries.unwrap_or_else(|| responses.iter().map(|_| (None, None)).collect());
         let event = |((interaction, content), response): ((Option<Interaction>, _), _)| {
@@ -61,9 +61,13 @@ impl Writes {
         entries.into_iter().zip(responses).filter_map(event).collect()
     }
 
-    fn entries(&self, sent: &Bytes) -> Option<Vec<(Option<Interaction>, Option<Bytes>)>> {
+    fn entries(&mut self, sent: &Bytes) -> Option<Vec<(Option<Interaction>, Option<Bytes>)>> {
         let places = places::entries(sent).ok()?;
-        let requests = Requests::default().feed(sent).ok()?;
+        let mut reader = Requests::default();
+        let requests = reader.feed(sent).ok()?;
+        // Only the body tells which of the two it was.
+        let bundle = Interaction::Bundle { kind: reader.kind().ok() };
+        bundle.code().clone_into(&mut self.exchange.interaction);
         let content = |place: &places::EntryPlace| {
             let resource = place.resource.clone().filter(|resource| resource.len() <= self.resource)?;
             Some(sent.slice(resource))
@@ -189,7 +193,10 @@ mod tests {
             response(200, ""),
             response(422, ""),
         ];
-        let events = writes().events(Some(&sent), &responses);
+        let events =
+            Writes { exchange: Exchange { interaction: "batch".into(), ..writes().exchange }, ..writes() }
+                .events(Some(&sent), &responses);
+        assert!(events.iter().all(|event| event.exchange.interaction == "transaction"));
         let told: Vec<_> = events
             .iter()
             .map(|e| (&*e.interaction, &*e.resource_type, &*e.resource_id, e.version_id.as_deref()))
