@@ -201,7 +201,10 @@ fn compiler() -> Config {
         .epoch_interruption(true)
         .wasm_memory64(false)
         .wasm_multi_memory(false)
-        .wasm_backtrace_max_frames(None);
+        .wasm_backtrace_max_frames(None)
+        // Tables that only traces would need: a third of the machine code's size.
+        .generate_address_map(false)
+        .native_unwind_info(false);
     config
 }
 

@@ -12,8 +12,8 @@ use crate::capability::fhir_client::Lent;
 use crate::capability::wasi;
 use crate::clock::{Meter, on_tick};
 use crate::contract::{
-    Direction, Event, Exchange, Exports, Head, Item, Message, Phase, Plan, Settled, function, ingest,
-    request, resources, setup, written,
+    Direction, Event, Exchange, Exports, Head, Item, Message, Phase, Plan, Settled, checked_function,
+    function, ingest, request, resources, setup, written,
 };
 use crate::error::{CallError, LoadError};
 use crate::host::{HostState, MemoryLimit};
@@ -216,7 +216,7 @@ impl Instance {
         store.data_mut().begin_call(exchange);
         store.set_epoch_deadline(1);
         let call = async {
-            let process = function::<P, R>(&mut *store, guest, index)?;
+            let process = checked_function::<P, R>(&mut *store, guest, index)?;
             process.call_async(&mut *store, parameters).await
         };
         let answer = guarded(&meter, plugin, call).await;

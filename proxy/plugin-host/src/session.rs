@@ -46,7 +46,7 @@ pub struct Stats {
     pub failures: u64,
     /// How many instances were made.
     pub instantiations: u64,
-    /// How old the instance was that answered last.
+    /// How old the instance is that answered last, if it is still there.
     pub instance_age: Duration,
     /// Time in calls, with waiting and instantiation.
     pub wall: Duration,
@@ -143,7 +143,8 @@ impl Session {
 
     /// What the session has cost so far.
     pub fn stats(&self) -> Stats {
-        self.stats
+        let instance_age = self.instance.as_ref().map_or(Duration::ZERO, Instance::age);
+        Stats { instance_age, ..self.stats }
     }
 
     async fn try_request(&mut self, exchange: &Exchange, head: &Head) -> Result<Action, CallError> {
@@ -211,7 +212,6 @@ impl Session {
 
     /// It answered well: the next call goes to it as well.
     fn keep(&mut self, instance: Instance) {
-        self.stats.instance_age = instance.age();
         self.instance = Some(instance);
     }
 

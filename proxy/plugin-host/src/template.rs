@@ -9,7 +9,6 @@
 //! log: a plugin that asks them while it is configured is configured anew for each instance. So is one that holds
 //! streams or other handles of the host. What remains the same for all are the seeds of hash maps drawn so far.
 
-use std::future::Future;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -69,16 +68,22 @@ async fn make(loaded: &Arc<Loaded>, component: &[u8], plan: &Plan) -> Result<Mad
     let key = key(loaded);
     let known = engine.cache().find(&key).and_then(|compiled| fit(loaded, place(engine, &compiled).ok()?));
     if let Some(made) = known {
+        checked(loaded, &made).await?;
         return Ok(made);
     }
     let snapshot = snapshot(loaded, component, plan).await?;
     let compiled = engine.cache().recompile(&engine.on_demand().engine, &snapshot, &key)?;
     let made =
         fit(loaded, place(engine, &compiled)?).ok_or_else(|| Error::msg("it does not fit the pool"))?;
-    // A start function may not be made to run a second time.
-    let mut store = Instance::store(loaded, made.0.engine());
-    made.0.instantiate_async(&mut store).await?;
+    checked(loaded, &made).await?;
     Ok(made)
+}
+
+/// Makes one instance: a start function may not be made to run a second time. Its functions must be what they were.
+async fn checked(loaded: &Loaded, (pre, exports): &Made) -> Result<()> {
+    let mut store = Instance::store(loaded, pre.engine());
+    let instance = pre.instantiate_async(&mut store).await?;
+    Ok(exports.check(&mut store, &instance)?)
 }
 
 /// Templates of one plugin with other settings are others.
@@ -198,19 +203,19 @@ impl ComponentInstanceState for View {
         self.call(interface, name, |store, list: WasmList<u8>| contents(list.as_le_slice(store))).await;
     }
 
-    fn call_func_ret_s32(&mut self, interface: &str, name: &str) -> impl Future<Output = i32> + Send {
-        async { self.call(interface, name, |_, value| value).await.unwrap_or_default() }
+    async fn call_func_ret_s32(&mut self, interface: &str, name: &str) -> i32 {
+        self.call(interface, name, |_, value| value).await.unwrap_or_default()
     }
 
-    fn call_func_ret_s64(&mut self, interface: &str, name: &str) -> impl Future<Output = i64> + Send {
-        async { self.call(interface, name, |_, value| value).await.unwrap_or_default() }
+    async fn call_func_ret_s64(&mut self, interface: &str, name: &str) -> i64 {
+        self.call(interface, name, |_, value| value).await.unwrap_or_default()
     }
 
-    fn call_func_ret_f32(&mut self, interface: &str, name: &str) -> impl Future<Output = u32> + Send {
-        async { self.call(interface, name, |_, value: f32| value.to_bits()).await.unwrap_or_default() }
+    async fn call_func_ret_f32(&mut self, interface: &str, name: &str) -> u32 {
+        self.call(interface, name, |_, value: f32| value.to_bits()).await.unwrap_or_default()
     }
 
-    fn call_func_ret_f64(&mut self, interface: &str, name: &str) -> impl Future<Output = u64> + Send {
-        async { self.call(interface, name, |_, value: f64| value.to_bits()).await.unwrap_or_default() }
+    async fn call_func_ret_f64(&mut self, interface: &str, name: &str) -> u64 {
+        self.call(interface, name, |_, value: f64| value.to_bits()).await.unwrap_or_default()
     }
 }

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::Command;
 
+use fireguard_test_support::plugins::component;
 use fireguard_test_support::repository;
 
 use super::arguments::Bench;
@@ -25,6 +26,12 @@ pub(crate) fn run(bench: &Bench) -> Result<(), Error> {
             let guest = ["build", "--quiet", "--profile", "plugin", "--target", "wasm32-wasip2"];
             let packages = ["--package", "fireguard-test-guest", "--package", "fireguard-streaming-guest"];
             run_command(cargo().args(guest).args(packages), "cargo")?;
+            for language in ["python", "javascript"] {
+                progress.step(&format!("a guest in {language}"));
+                if let Err(why) = component(&format!("../tests/guests/{language}")) {
+                    progress.step(&format!("left out: {why}"));
+                }
+            }
         }
         Bench::Proxy(arguments) if arguments.no_pgo => {
             progress.step("building Fireguard as for a release: minutes");

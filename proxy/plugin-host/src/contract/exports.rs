@@ -171,6 +171,24 @@ where
     function.typed::<P, R>(&store)
 }
 
+/// One of an instance's functions, of a component whose functions [`Exports::check`] has checked.
+#[expect(unsafe_code, reason = "checking the types takes a third of a call that does nothing")]
+pub(crate) fn checked_function<P, R>(
+    mut store: impl AsContextMut,
+    instance: &Instance,
+    index: &ComponentExportIndex,
+) -> wasmtime::Result<TypedFunc<P, R>>
+where
+    P: ComponentNamedList + Lower,
+    R: ComponentNamedList + Lift,
+{
+    let function = instance.get_func(&mut store, index);
+    let function = function.ok_or_else(|| wasmtime::Error::msg("it is no function"))?;
+    // SAFETY: the type belongs to the component, not to the instance, and `Exports::check` asked for these very types
+    // before there was a session: `Plugin::load` calls it for the component, `template` for the one made of it.
+    Ok(unsafe { TypedFunc::new_unchecked(function) })
+}
+
 /// The version of the contract that a component was built for: the names of its exports say so.
 ///
 /// # Errors

@@ -29,7 +29,7 @@ pub use resources::Item;
 pub use setup::{Interest, Plan};
 pub use written::{Event, Settled};
 
-pub(crate) use exports::{Exports, function, version};
+pub(crate) use exports::{Exports, checked_function, function, version};
 pub(crate) use generated::fireguard::plugin::types::Error;
 pub(crate) use generated::fireguard::plugin::{
     fhir_client, http_out, key_value, log, metrics, object_store, pseudonym, terminology, types,

@@ -1,7 +1,8 @@
 //! What a hostile plugin may try, in every language that plugins are written in: escapes, and misbehaviour. Nothing is
 //! reached, every failure has its kind, and the plugin serves on.
 //!
-//! The guests in Python and JavaScript are built by `cargo xtask plugins`; without them only Rust is tried.
+//! The guests in Python and JavaScript are built as their authors would; where their tools cannot be had, only Rust is
+//! tried.
 
 #![expect(
     clippy::unwrap_used,
@@ -18,6 +19,7 @@ use fireguard_plugin_host::{
     CallError, Direction, Engine, EngineConfig, Exchange, Item, Limits, LoadError, Outcome, Plugin,
     PluginSpec,
 };
+use fireguard_test_support::plugins;
 use serde_json::json;
 
 /// A resource that every guest keeps, whatever its act.
@@ -154,12 +156,12 @@ fn guests() -> Vec<(&'static str, PathBuf)> {
         "the guest does not build; is there `rustup target add wasm32-wasip2`?"
     );
     let mut guests = vec![("Rust", target.join("wasm32-wasip2/plugin/fireguard_test_guest.wasm"))];
-    for (language, file) in [("Python", "python.wasm"), ("JavaScript", "javascript.wasm")] {
-        let guest = target.join("guests").join(file);
-        if guest.exists() {
-            guests.push((language, guest));
-        } else {
-            println!("skipped: {language}, since {} is not built (cargo xtask plugins)", guest.display());
+    for (language, folder) in
+        [("Python", "../tests/guests/python"), ("JavaScript", "../tests/guests/javascript")]
+    {
+        match plugins::component(folder) {
+            Ok(component) => guests.push((language, component)),
+            Err(why) => println!("skipped: {language}: {why}"),
         }
     }
     guests

@@ -101,7 +101,12 @@ async fn waiting_is_bounded() {
 
 #[tokio::test]
 async fn a_dropped_call_frees_its_slot() {
-    let config = EngineConfig { instances: 1, slot_wait: Duration::from_millis(50), ..Default::default() };
+    let config = EngineConfig {
+        instances: 1,
+        slot_wait: Duration::from_millis(50),
+        templates: false,
+        ..Default::default()
+    };
     let engine = Engine::new(config).unwrap();
     let plugin = Plugin::load(&engine, spec(json!({ "act": "sleep" }))).await.unwrap();
     let mut session = plugin.session();

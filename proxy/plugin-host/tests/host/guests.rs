@@ -43,12 +43,14 @@ pub(crate) fn build() -> &'static Path {
     })
 }
 
-/// One engine for all tests, with a cache that outlives them.
+/// One engine for all tests, with a cache that outlives them. It makes no templates: nearly every test has settings of
+/// its own, and would compile the guest once more.
 pub(crate) fn engine() -> &'static Engine {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
     ENGINE.get_or_init(|| {
         let cache_dir = Some(Path::new(env!("CARGO_TARGET_TMPDIR")).join("cwasm"));
-        Engine::new(EngineConfig { instances: 64, cache_dir, ..EngineConfig::default() }).unwrap()
+        Engine::new(EngineConfig { instances: 64, cache_dir, templates: false, ..EngineConfig::default() })
+            .unwrap()
     })
 }
 

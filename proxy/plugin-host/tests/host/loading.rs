@@ -173,6 +173,17 @@ async fn a_plugin_tells_what_it_is() {
 }
 
 #[tokio::test]
+async fn a_component_is_the_one_that_the_configuration_names() {
+    use sha2::{Digest, Sha256};
+    let digest: [u8; 32] = Sha256::digest(fs::read(build()).unwrap()).into();
+    let pinned = |digest| PluginSpec { digest: Some(digest), ..spec(json!({})) };
+    let plugin = Plugin::load(engine(), pinned(digest)).await.unwrap();
+    let said = Plugin::load(engine(), pinned([7; 32])).await.unwrap_err().to_string();
+    assert!(said.contains(&format!("is sha256:{}", plugin.digest())), "{said}");
+    assert!(said.contains(&format!("says sha256:{}", "07".repeat(32))), "{said}");
+}
+
+#[tokio::test]
 async fn a_damaged_cache_is_no_error() {
     let dir = tempfile::tempdir().unwrap();
     let load = || async {
@@ -180,6 +191,7 @@ async fn a_damaged_cache_is_no_error() {
         let config = EngineConfig {
             instances: 1,
             cache_dir: Some(dir.path().join("cwasm")),
+            templates: false,
             ..EngineConfig::default()
         };
         Plugin::load(&Engine::new(config).unwrap(), spec(json!({}))).await.unwrap()

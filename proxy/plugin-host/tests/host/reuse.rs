@@ -94,7 +94,7 @@ async fn what_has_grown_too_large_does_not_come_back() {
 
 #[tokio::test]
 async fn what_waits_too_long_goes_and_frees_its_slot() {
-    let config = fireguard_plugin_host::EngineConfig { instances: 1, ..Default::default() };
+    let config = fireguard_plugin_host::EngineConfig { instances: 1, templates: false, ..Default::default() };
     let engine = fireguard_plugin_host::Engine::new(config).unwrap();
     let instances = Instances::Reuse(Reuse { idle: Duration::from_millis(50), ..reuse() });
     let load = |instances| PluginSpec { instances, ..spec(json!({ "act": "echo" })) };

@@ -24,8 +24,12 @@ fn plugins_go_anywhere() {
 fn sessions_of_many_runtimes_share_the_slots() {
     for instances in [10, 200_000] {
         let runtime = || Builder::new_current_thread().enable_all().build().unwrap();
-        let config =
-            EngineConfig { instances, slot_wait: Duration::from_secs(300), ..EngineConfig::default() };
+        let config = EngineConfig {
+            instances,
+            slot_wait: Duration::from_secs(300),
+            templates: false,
+            ..EngineConfig::default()
+        };
         let engine = Engine::new(config).unwrap();
         let plugin = runtime().block_on(Plugin::load(&engine, spec(json!({ "act": "echo" })))).unwrap();
         // So many slots exceed the address space: the same without a pool.

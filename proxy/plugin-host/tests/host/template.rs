@@ -4,7 +4,16 @@ use bytes::Bytes;
 use fireguard_plugin_host::{Direction, Engine, EngineConfig, NamedFile, Plugin, PluginSpec};
 use serde_json::json;
 
-use crate::guests::{answer, engine, exchange, items, spec};
+use crate::guests::{answer, exchange, items, spec};
+
+/// An engine that makes templates, with a cache that outlives the tests.
+fn engine() -> &'static Engine {
+    static ENGINE: std::sync::OnceLock<Engine> = std::sync::OnceLock::new();
+    ENGINE.get_or_init(|| {
+        let cache_dir = Some(std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("cwasm"));
+        Engine::new(EngineConfig { instances: 64, cache_dir, ..EngineConfig::default() }).unwrap()
+    })
+}
 
 #[tokio::test]
 async fn an_instance_has_its_settings_without_being_handed_them() {

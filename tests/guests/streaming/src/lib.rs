@@ -10,20 +10,24 @@ use fireguard_sdk::{
     Direction, Exchange, Host, Interest, Item, Plan, Plugin, Problem, Resources, Settings, Verdict,
 };
 
-/// The plugin. It has no settings.
+/// The plugin. Its settings are `{ keep = true }` to look at nothing.
 #[derive(Debug)]
-pub struct NoPeople;
+pub struct NoPeople {
+    keep: bool,
+}
 
 impl Plugin for NoPeople {
     fn configure(settings: Settings) -> Result<(Self, Plan), Vec<Problem>> {
-        settings.refuse_unknown(&[])?;
-        Ok((Self, Plan::new([Interest::resources([Direction::ToClient, Direction::ToServer])])))
+        settings.refuse_unknown(&["keep"])?;
+        let keep = settings.json.contains("true");
+        Ok((Self { keep }, Plan::new([Interest::resources([Direction::ToClient, Direction::ToServer])])))
     }
 }
 
 impl Resources for NoPeople {
     fn resources(&mut self, _: &dyn Host, _: &Exchange, _: Direction, items: &[Item]) -> Vec<Verdict> {
-        items.iter().map(|item| rewritten(&item.content)).collect()
+        let judge = |item: &Item| if self.keep { Verdict::Keep } else { rewritten(&item.content) };
+        items.iter().map(judge).collect()
     }
 }
 

@@ -37,8 +37,8 @@ pub(super) fn run() -> Result<Vec<Row>, Error> {
     let mut rows = Vec::new();
     progress.step("the boundary");
     let guest = PluginSpec {
-        settings: json!({"act": "keep"}),
-        ..PluginSpec::new("guest", built("fireguard_test_guest"))
+        settings: json!({"keep": true}),
+        ..PluginSpec::new("guest", built("fireguard_streaming_guest"))
     };
     let guest = runtime.block_on(Plugin::load(&engine, guest)).map_err(failed)?;
     rows.push(calls::empty(&runtime, &guest)?);

@@ -56,11 +56,12 @@ fn calls(plugin: &Plugin, threads: usize) -> Result<f64, Error> {
         done.fetch_add(many, Ordering::Relaxed);
         Ok(())
     };
+    let clock = runtime()?;
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads).map(|core| scope.spawn(move || work(core))).collect();
         start.wait();
         let began = Instant::now();
-        std::thread::sleep(ROUND);
+        clock.block_on(tokio::time::sleep(ROUND));
         stop.store(true, Ordering::Relaxed);
         for worker in workers {
             worker.join().map_err(|_| failed("a thread panicked"))??;
