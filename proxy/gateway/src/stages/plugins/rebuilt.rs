@@ -6,7 +6,6 @@ use bytes::Bytes;
 use fireguard_fhir::base::Base;
 use fireguard_fhir::interaction::{Interaction, Preconditions, Request, Return};
 use fireguard_fhir::json;
-use fireguard_fhir::operations;
 use fireguard_fhir::outcome::{IssueCode, OperationOutcome, Severity};
 use fireguard_plugin_host::Direction;
 use fireguard_traffic::body::{Body, empty, full};
@@ -18,6 +17,7 @@ use super::bundle::BundleAnswer;
 use super::chain::{self, Chain, Fate, Part};
 use super::judge::Judge;
 use super::responses::Responses;
+use super::shape::Shape;
 use super::single::SingleAnswer;
 use crate::exchange::Ready;
 use crate::failure::{Failure, Source};
@@ -43,21 +43,6 @@ pub(super) struct Rebuilt {
     of_plugin: bool,
 }
 
-/// What a successful answer to an interaction holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Shape {
-    /// A Bundle of resources, each for itself.
-    Bundle,
-    /// One resource, whatever it is.
-    Resource,
-    /// The resource that was written.
-    Written,
-    /// The answers to the entries of a batch or transaction.
-    Responses,
-    /// Nothing that anybody must see.
-    Nothing,
-}
-
 impl Rebuilt {
     /// For the plugins before the `until`th, if one of them wants to see answers to this request, or one has changed
     /// it. The request is put so that they can.
@@ -70,7 +55,7 @@ impl Rebuilt {
         if described || !(concerned || ready.facts.asked.get().is_some()) {
             return None;
         }
-        let shape = shape(interaction);
+        let shape = Shape::of(interaction);
         let chain = Chain::to_client(ready, until, judge);
         let asked = Arc::clone(ready.facts.asked.get().unwrap_or(&ready.request));
         let base = ready.face.base.clone();
@@ -220,28 +205,6 @@ impl Identity {
 fn done(id: &str) -> Vec<u8> {
     let done = OperationOutcome::error(IssueCode::Informational, "the request was carried out");
     OperationOutcome { severity: Severity::Information, ..done }.with_request_id(id).to_json()
-}
-
-fn shape(interaction: &Interaction) -> Shape {
-    match interaction {
-        Interaction::Operation { name, .. } if operations::answers_with_bundle(name.as_str()) => {
-            Shape::Bundle
-        }
-        other if other.is_search() => Shape::Bundle,
-        Interaction::HistoryInstance { .. }
-        | Interaction::HistoryType { .. }
-        | Interaction::HistorySystem
-        | Interaction::Page(_) => Shape::Bundle,
-        Interaction::Create { .. }
-        | Interaction::ConditionalCreate { .. }
-        | Interaction::Update { .. }
-        | Interaction::ConditionalUpdate { .. }
-        | Interaction::Patch { .. }
-        | Interaction::ConditionalPatch { .. } => Shape::Written,
-        Interaction::Delete { .. } | Interaction::ConditionalDelete { .. } => Shape::Nothing,
-        Interaction::Bundle { .. } => Shape::Responses,
-        _ => Shape::Resource,
-    }
 }
 
 /// Whether the request may be shown in the answer: an id the client asked by is not one it could have got from one.
