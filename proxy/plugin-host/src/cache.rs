@@ -67,7 +67,7 @@ impl Cache {
         component: &[u8],
         digest: &[u8; 32],
     ) -> wasmtime::Result<Compiled> {
-        let compiled = Compiled(engine.precompile_component(component)?);
+        let compiled = Compiled(aside(|| engine.precompile_component(component))?);
         self.write(digest, &compiled);
         Ok(compiled)
     }
@@ -115,6 +115,25 @@ impl Compiled {
     }
 }
 
+/// How much the priority of compiling is lowered (`nice(2)`).
+const NICE: i32 = 10;
+
+/// Runs what the compiler does on threads of low priority, which end with it: an interpreter takes a quarter of a minute of
+/// every core. The compiler's usual threads keep the priority of whoever needed them first.
+pub(crate) fn aside<T: Send>(compile: impl FnOnce() -> T + Send) -> T {
+    let lowered = rayon::ThreadPoolBuilder::new()
+        .thread_name(|number| format!("compiler-{number}"))
+        .start_handler(|_| {
+            // Without the right to it the work is done all the same.
+            let _ = rustix::process::nice(NICE);
+        })
+        .build();
+    match lowered {
+        Ok(pool) => pool.install(compile),
+        Err(_) => compile(),
+    }
+}
+
 /// Makes `dir` and checks that nobody else can put files into it.
 fn prepare(dir: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
@@ -151,6 +170,16 @@ mod tests {
 
     fn digest() -> [u8; 32] {
         Sha256::digest(EMPTY).into()
+    }
+
+    #[test]
+    fn compiling_has_a_low_priority_and_its_caller_keeps_its_own() {
+        let niceness = || rustix::process::getpriority_process(None).unwrap();
+        let before = niceness();
+        assert_eq!(aside(niceness), (before + NICE).min(19));
+        let other = aside(|| rayon::join(niceness, niceness));
+        assert_eq!(other, ((before + NICE).min(19), (before + NICE).min(19)));
+        assert_eq!(niceness(), before);
     }
 
     #[test]

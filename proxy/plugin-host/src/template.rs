@@ -19,6 +19,7 @@ use wasmtime::component::{self, Component, InstancePre, Lift, Linker, WasmList};
 use wasmtime::{Error, Result, Store};
 use wasmtime_wizer::{ComponentInstanceState, Wizer};
 
+use crate::cache::aside;
 use crate::capability;
 use crate::contract::{Exports, PACKAGE, Plan};
 use crate::engine::Allocation;
@@ -114,7 +115,7 @@ async fn snapshot(loaded: &Arc<Loaded>, component: &[u8], plan: &Plan) -> Result
     let wizer = Wizer::new();
     let (context, instrumented) = wizer.instrument_component(component)?;
     let engine = &loaded.engine.on_demand().engine;
-    let instrumented = Component::new(engine, instrumented)?;
+    let instrumented = aside(|| Component::new(engine, instrumented))?;
     let mut linker = Linker::new(engine);
     capability::link_for_template(&mut linker)?;
     trap_capabilities(&mut linker, &instrumented)?;
