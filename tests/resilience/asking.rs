@@ -162,3 +162,38 @@ async fn rates_and_places_are_those_of_the_caller() {
     assert_eq!(statuses(told(&rig.get("/q/Patient/1").await)), [200, 200], "it needs no second place");
     assert_eq!(rig.get("/q/Patient/1").await.status, 429);
 }
+
+/// Where nobody waits there is no caller: the grant's route is all there is.
+#[tokio::test]
+async fn who_is_told_of_writes_asks_by_the_route_of_the_grant() {
+    let tables = |name: &str, grant: &str| {
+        let settings =
+            json!({"written": "ask", "phases": ["written"], "asks": [{"fhir": [get("Patient/2")]}]});
+        format!(
+            "[routes.{name}]\npath = \"/{name}\"\nupstream = \"hapi\"\nplugins = [\"{name}\"]\n\
+             hapi = {{ check_versions = false, check_transactions = false }}\n\
+             [plugins.{name}]\ncomponent = \"{}\"\nsettings = {}\n[plugins.{name}.grants]\n{grant}\n",
+            guest::component().display(),
+            toml(&settings.to_string())
+        )
+    };
+    let state = "[state]\ndirectory = \"kept\"\n";
+    let tables =
+        tables("proxy", "fhir_client = { route = \"fhir\" }") + &tables("caller", "fhir_client = {}") + state;
+    let rig = rig(tables, "").await;
+    let location = format!("{}/Patient/9/_history/1", rig.standin.base_url());
+    let created = Answer::json(201, patient("9").to_string()).header("location", &location);
+    rig.standin.always("POST", "/fhir/Patient", created);
+    let post = |route: &str| Ask::json("POST", &format!("/{route}/Patient"), patient("9").to_string());
+    for (route, expected) in [("caller", "there is no caller here"), ("proxy", r#"\"status\":200"#)] {
+        assert_eq!(rig.send(post(route)).await.status, 201);
+        let said = async {
+            while !rig.gateway.log().contains(expected) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let said = tokio::time::timeout(Duration::from_secs(60), said).await;
+        assert!(said.is_ok(), "{route}: {}", rig.gateway.log());
+    }
+    assert_eq!(rig.standin.requests_to("GET", "/fhir/Patient/2").len(), 1);
+}

@@ -22,6 +22,8 @@ use crate::metadata::Metadata;
 use crate::pages::{self, KeyRing};
 use crate::plugins::{Attached, LoadFailure, Plugins};
 use crate::replicas::Group;
+use crate::requests::Requests;
+use crate::stages::forward;
 use crate::written::Written;
 
 /// What all cores share.
@@ -205,10 +207,11 @@ impl Shared {
     }
 
     /// Has the replicas of every server looked after on this runtime, and plugins told of what was written.
-    pub fn tend(&self, runtime: &Handle) {
+    pub fn tend(self: &Arc<Self>, runtime: &Handle) {
         self.routes.iter().for_each(|route| route.group.tend(runtime));
         if let Some(written) = &self.written {
-            written.tend(runtime, self.plugins.all());
+            let requests = Requests::new(self, forward::connections(self, None));
+            written.tend(runtime, requests, self.plugins.all());
         }
     }
 

@@ -37,10 +37,16 @@ struct Inner {
     stack: Stack,
 }
 
-/// The exchange that a plugin works for.
+/// For whom a plugin works.
 struct Asking {
     requests: Requests,
     id: RequestId,
+    /// None: nobody waits for it.
+    caller: Option<Caller>,
+}
+
+/// The exchange that a plugin works for.
+struct Caller {
     client: IpAddr,
     route: Arc<Route>,
     face: Arc<Face>,
@@ -67,15 +73,19 @@ impl Requests {
     /// For the plugins that work for an exchange.
     pub fn of(ready: &Ready) -> Option<Arc<dyn FhirClient>> {
         let requests = ready.facts.requests.get()?.clone();
-        Some(Arc::new(Asking {
-            requests,
-            id: ready.id.clone(),
+        let caller = Caller {
             client: ready.client,
             route: Arc::clone(&ready.route),
             face: Arc::clone(&ready.face),
             headers: Arc::clone(&ready.headers),
             facts: Arc::clone(&ready.facts),
-        }))
+        };
+        Some(Arc::new(Asking { requests, id: ready.id.clone(), caller: Some(caller) }))
+    }
+
+    /// For the plugins that work where nobody waits: only routes that grants name are theirs.
+    pub fn of_nobody(&self) -> Arc<dyn FhirClient> {
+        Arc::new(Asking { requests: self.clone(), id: RequestId::random(), caller: None })
     }
 }
 
@@ -84,7 +94,7 @@ impl FhirClient for Asking {
         Box::pin(async move {
             // Who holds a place at a server must not wait for another one: two that did would wait for each other.
             // So it may ask beyond the limit, but one after another.
-            let at_once = if self.facts.holds_place() { 1 } else { AT_ONCE };
+            let at_once = if self.holds_place() { 1 } else { AT_ONCE };
             let way = self.way(by);
             let one = |request| async {
                 let way = way.as_ref().map_err(Clone::clone)?;
@@ -96,28 +106,39 @@ impl FhirClient for Asking {
 }
 
 impl Asking {
+    /// Whether the exchange has a place at a server.
+    fn holds_place(&self) -> bool {
+        self.caller.as_ref().is_some_and(|caller| caller.facts.holds_place())
+    }
+
     fn way(&self, by: &By) -> Result<Way, FhirFault> {
-        let holds = self.facts.holds_place();
-        let name = match by {
-            By::Caller => {
+        let holds = self.holds_place();
+        let name = match (by, &self.caller) {
+            (By::Caller, Some(caller)) => {
+                let Caller { client, route, face, headers, facts: _ } = caller;
+                let (route, face, headers) = (Arc::clone(route), Arc::clone(face), Arc::clone(headers));
                 let within = Within { same_route: true, holds };
-                let (route, face) = (Arc::clone(&self.route), Arc::clone(&self.face));
-                return Ok(Way {
-                    client: self.client,
-                    route,
-                    face,
-                    headers: Arc::clone(&self.headers),
-                    within,
-                });
+                return Ok(Way { client: *client, route, face, headers, within });
             }
-            By::Route(name) => name,
+            (By::Caller, None) => {
+                let message = "there is no caller here; name a route in the grant fhir_client";
+                return Err(FhirFault::Denied(message.to_owned()));
+            }
+            (By::Route(name), _) => name,
         };
-        let routes = &self.requests.0.shared.routes;
-        let route = routes.iter().find(|route| *route.name == **name).cloned();
+        let shared = &self.requests.0.shared;
+        let route = shared.routes.iter().find(|route| *route.name == **name).cloned();
         let route = route.ok_or_else(|| FhirFault::Denied(format!("there is no route named {name:?}")))?;
-        let face = route.faces.toward(self.face.base.scheme().as_str(), self.face.base.authority());
+        let (scheme, host) = match (&self.caller, &shared.server.public_url) {
+            (Some(caller), _) => (caller.face.base.scheme().as_str(), caller.face.base.authority()),
+            (None, Some(public)) => (public.scheme().as_str(), public.authority()),
+            // Nobody else sees these links.
+            (None, None) => ("http", "localhost"),
+        };
+        let face = route.faces.toward(scheme, host);
         let face = face.map_err(|_| FhirFault::Unavailable("the route has no base here".to_owned()))?;
-        let within = Within { same_route: route.name == self.route.name, holds };
+        let same_route = self.caller.as_ref().is_some_and(|caller| caller.route.name == route.name);
+        let within = Within { same_route, holds };
         let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
         Ok(Way { client, route, face, headers: Arc::default(), within })
     }

@@ -7,16 +7,21 @@ mod worker;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use arc_swap::ArcSwapOption;
 use fireguard_plugin_host::{Event, Phase, Plugin};
 use fireguard_state::{Queue, StateError, Task};
 use metrics::counter;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
+use crate::requests::Requests;
+
 /// The events of all plugins. It outlives configurations: what runs goes on with the plugin as it then is.
 pub struct Written {
     queue: Arc<dyn Queue>,
     workers: Mutex<BTreeMap<String, Worker>>,
+    /// How plugins ask the FHIR server.
+    requests: Arc<ArcSwapOption<Requests>>,
 }
 
 /// Who hands the events of one plugin to it. Without its sender it ends.
@@ -28,7 +33,7 @@ struct Worker {
 impl Written {
     /// With what is left in the queue.
     pub fn new(queue: Arc<dyn Queue>) -> Self {
-        Self { queue, workers: Mutex::default() }
+        Self { queue, workers: Mutex::default(), requests: Arc::default() }
     }
 
     /// Keeps events for a plugin. They have reached the disk when this answers.
@@ -48,7 +53,8 @@ impl Written {
 
     /// Has the events of these plugins worked on, on this runtime, and those of no other. What is there for others
     /// stays until they are configured again.
-    pub fn tend<'a>(&self, runtime: &Handle, plugins: impl Iterator<Item = &'a Plugin>) {
+    pub fn tend<'a>(&self, runtime: &Handle, requests: Requests, plugins: impl Iterator<Item = &'a Plugin>) {
+        self.requests.store(Some(Arc::new(requests)));
         let mut before = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
         let mut after = BTreeMap::new();
         for plugin in plugins.filter(|plugin| plugin.phases().contains(Phase::Written)) {
@@ -63,7 +69,13 @@ impl Written {
                 None => {
                     let (sender, receiver) = watch::channel(plugin.clone());
                     let wake = Arc::new(Notify::new());
-                    runtime.spawn(worker::run(Arc::clone(&self.queue), receiver, Arc::clone(&wake)));
+                    let requests = Arc::clone(&self.requests);
+                    runtime.spawn(worker::run(
+                        Arc::clone(&self.queue),
+                        requests,
+                        receiver,
+                        Arc::clone(&wake),
+                    ));
                     Worker { plugin: sender, wake }
                 }
             };

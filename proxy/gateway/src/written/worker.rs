@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use fireguard_plugin_host::{CallError, Event, Field, Phase, Plugin, Settled};
 use fireguard_state::{Leased, Queue, Settlement, StateError};
 use metrics::gauge;
@@ -10,6 +11,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
 
 use super::{event, name};
+use crate::requests::Requests;
 use crate::stages::plugins::meters::{self, Spent};
 
 /// So many events are handed over in one call.
@@ -22,10 +24,15 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 const LOOK: Duration = Duration::from_millis(500);
 
 /// Works until the plugin is no more.
-pub(super) async fn run(queue: Arc<dyn Queue>, mut plugin: watch::Receiver<Plugin>, wake: Arc<Notify>) {
+pub(super) async fn run(
+    queue: Arc<dyn Queue>,
+    requests: Arc<ArcSwapOption<Requests>>,
+    mut plugin: watch::Receiver<Plugin>,
+    wake: Arc<Notify>,
+) {
     loop {
         let current = plugin.borrow_and_update().clone();
-        match turn(&*queue, &current).await {
+        match turn(&*queue, &requests, &current).await {
             Ok(0) => tokio::select! {
                 () = wake.notified() => {}
                 () = sleep(LOOK) => {}
@@ -45,7 +52,11 @@ pub(super) async fn run(queue: Arc<dyn Queue>, mut plugin: watch::Receiver<Plugi
 }
 
 /// Takes what is due, and settles it. Answers how many there were.
-async fn turn(queue: &dyn Queue, plugin: &Plugin) -> Result<usize, StateError> {
+async fn turn(
+    queue: &dyn Queue,
+    requests: &ArcSwapOption<Requests>,
+    plugin: &Plugin,
+) -> Result<usize, StateError> {
     let name = name(plugin.name());
     // Each alone after all together, and time to settle them.
     let lease = plugin.limits().wall_per_call * (BATCH + 2) + Duration::from_secs(30);
@@ -65,7 +76,7 @@ async fn turn(queue: &dyn Queue, plugin: &Plugin) -> Result<usize, StateError> {
             }
         }
     }
-    settlements.extend(work(plugin, tasks).await);
+    settlements.extend(work(requests, plugin, tasks).await);
     if !settlements.is_empty() {
         queue.settle(&name, settlements).await?;
     }
@@ -78,17 +89,21 @@ async fn turn(queue: &dyn Queue, plugin: &Plugin) -> Result<usize, StateError> {
 }
 
 /// Hands events over: all at once, and if that fails each for itself, so that one does not hold up the others.
-async fn work(plugin: &Plugin, tasks: Vec<(Settlement, Event)>) -> Vec<Settlement> {
+async fn work(
+    requests: &ArcSwapOption<Requests>,
+    plugin: &Plugin,
+    tasks: Vec<(Settlement, Event)>,
+) -> Vec<Settlement> {
     if tasks.is_empty() {
         return Vec::new();
     }
     let (settlements, events): (Vec<_>, Vec<_>) = tasks.into_iter().unzip();
-    if let Ok(settled) = call(plugin, &events).await {
+    if let Ok(settled) = call(requests, plugin, &events).await {
         return settlements.into_iter().zip(settled).map(|(task, settled)| after(task, settled)).collect();
     }
     let mut worked = Vec::with_capacity(events.len());
     for (task, event) in settlements.into_iter().zip(&events) {
-        worked.push(match call(plugin, std::slice::from_ref(event)).await.as_deref() {
+        worked.push(match call(requests, plugin, std::slice::from_ref(event)).await.as_deref() {
             Ok([settled]) => after(task, *settled),
             Ok(_) => Settlement { again: Some(pause(task.attempt)), ..task },
             Err(error) => {
@@ -100,8 +115,15 @@ async fn work(plugin: &Plugin, tasks: Vec<(Settlement, Event)>) -> Vec<Settlemen
     worked
 }
 
-async fn call(plugin: &Plugin, events: &[Event]) -> Result<Vec<Settled>, CallError> {
+async fn call(
+    requests: &ArcSwapOption<Requests>,
+    plugin: &Plugin,
+    events: &[Event],
+) -> Result<Vec<Settled>, CallError> {
     let mut session = plugin.session();
+    if let Some(requests) = requests.load_full() {
+        session.lend(requests.of_nobody());
+    }
     let before = session.stats();
     let answer = session.written(events).await;
     let spent = Spent::between(before, session.stats());
