@@ -71,26 +71,18 @@ fn plugins() -> Result<Vec<Plugin>, Error> {
 
 fn plugin(package: &Value, folder: &Path) -> Option<Plugin> {
     let home = PathBuf::from(package["manifest_path"].as_str()?).parent()?.to_path_buf();
-    if !home.starts_with(folder) {
+    // Examples are for authors, who build them by `fireguard plugin build`: they are not in releases.
+    if !home.starts_with(folder) || home.starts_with(folder.join("examples")) {
         return None;
     }
     let targets = package["targets"].as_array()?;
     let library = targets.iter().find(|target| {
         target["crate_types"].as_array().is_some_and(|types| types.iter().any(|kind| kind == "cdylib"))
     })?;
-    // The folder of an example is named after its language.
-    let package_name = package["name"].as_str()?;
     Some(Plugin {
-        package: package_name.to_owned(),
+        package: package["name"].as_str()?.to_owned(),
         built: format!("{}.wasm", library["name"].as_str()?.replace('-', "_")),
-        name: format!(
-            "{}.wasm",
-            if home.starts_with(folder.join("examples")) {
-                package_name
-            } else {
-                home.file_name()?.to_str()?
-            }
-        ),
+        name: format!("{}.wasm", home.file_name()?.to_str()?),
     })
 }
 
@@ -136,8 +128,7 @@ mod tests {
         };
         let found = plugin(&package("/work/plugins/deid/Cargo.toml", "cdylib"), folder).unwrap();
         assert_eq!((found.built.as_str(), found.name.as_str()), ("fireguard_deid.wasm", "deid.wasm"));
-        let example = plugin(&package("/work/plugins/examples/rust/Cargo.toml", "cdylib"), folder).unwrap();
-        assert_eq!(example.name, "fireguard-deid.wasm");
+        assert!(plugin(&package("/work/plugins/examples/rust/Cargo.toml", "cdylib"), folder).is_none());
         assert!(plugin(&package("/work/plugins/sdk/Cargo.toml", "lib"), folder).is_none());
         assert!(plugin(&package("/work/proxy/fhir/Cargo.toml", "cdylib"), folder).is_none());
     }
