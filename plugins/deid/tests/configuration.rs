@@ -279,7 +279,8 @@ fn refuses_other_settings_and_files() {
         content: b"{\"fhirPathRules\": []}".to_vec(),
     };
     let configure = |json: &str, files: Vec<File>| {
-        Deid::configure(Settings { json: json.into(), files }).map(|(_, plan)| plan.interests[0].directions.len())
+        Deid::configure(Settings { json: json.into(), files })
+            .map(|(_, plan)| plan.interests[0].directions.len())
     };
     assert_eq!(configure("{}", vec![file("rules")]), Ok(2));
     let messages = |result: Result<usize, Vec<Problem>>| -> Vec<String> {
