@@ -101,7 +101,7 @@ fn check_loads_the_plugins_too() {
         ),
     ] {
         write("fireguard.toml", &configuration(&settings));
-        let output = fireguard(folder.path(), &["check"]);
+        let output = fireguard(folder.path(), &["check", "--dev"]);
         let text = text(&output);
         assert!(!output.status.success(), "{settings}");
         assert!(text.contains(expected) && text.contains("plugin deid"), "{settings}: {text}");

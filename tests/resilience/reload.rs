@@ -338,18 +338,22 @@ async fn new_connections_get_the_new_certificate() {
 async fn compiled_plugins_stay_in_their_folder() {
     let folder = tempfile::tempdir().unwrap();
     let server = format!("cache = \"{}\"", folder.path().join("made/at/need").display());
-    let compiled = || -> Vec<_> {
+    let compiled = || {
         let files = std::fs::read_dir(folder.path().join("made/at/need")).unwrap();
-        files
+        let mut found: Vec<_> = files
             .map(|file| {
                 (file.as_ref().unwrap().file_name(), file.unwrap().metadata().unwrap().modified().unwrap())
             })
-            .collect()
+            .collect();
+        found.sort();
+        found
     };
     let change = Change { server, tables: route("plain", "keep", ""), ..Change::default() };
     let first = rig(change.clone()).await;
     let kept = compiled();
-    assert!(kept.len() == 1 && kept[0].0.to_string_lossy().ends_with(".cwasm"), "{kept:?}");
+    // The component, and what its settings made of it.
+    assert_eq!(kept.len(), 2, "{kept:?}");
+    assert!(kept.iter().all(|(name, _)| name.to_string_lossy().ends_with(".cwasm")), "{kept:?}");
     drop(first);
     let second = rig(change).await;
     assert_eq!(second.get("/plain/Patient/well").await.status, 200);
