@@ -1,10 +1,13 @@
 //! One instance of a plugin: a store, its slot, and the guarded calls into it.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Sleep, sleep};
 use wasmtime::Store;
 use wasmtime::component::{self, ComponentNamedList, InstancePre, Lift, Lower};
 
@@ -238,16 +241,29 @@ async fn entered<T>(
     answer
 }
 
-/// Runs one call within its CPU budget and its deadline.
+/// Runs one call within its CPU budget and its deadline. Most calls never wait, and a timer costs as much as they do: it
+/// is set when a call waits for the first time.
 async fn guarded<T>(
     meter: &Meter,
     plugin: &Loaded,
     call: impl Future<Output = wasmtime::Result<T>>,
 ) -> Result<T, CallError> {
     let limits = &plugin.limits;
-    match tokio::time::timeout(limits.wall_per_call, meter.run(call)).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(CallError::new(&error, limits.cpu_per_call, limits.memory)),
-        Err(_) => Err(CallError::Wall(limits.wall_per_call)),
+    let mut call = pin!(meter.run(call));
+    let mut deadline = pin!(None::<Sleep>);
+    let answer = poll_fn(|cx| {
+        if let Poll::Ready(answer) = call.as_mut().poll(cx) {
+            return Poll::Ready(Some(answer));
+        }
+        if deadline.is_none() {
+            deadline.set(Some(sleep(limits.wall_per_call)));
+        }
+        let over = deadline.as_mut().as_pin_mut().map_or(Poll::Pending, |deadline| deadline.poll(cx));
+        over.map(|()| None)
+    });
+    match answer.await {
+        Some(Ok(answer)) => Ok(answer),
+        Some(Err(error)) => Err(CallError::new(&error, limits.cpu_per_call, limits.memory)),
+        None => Err(CallError::Wall(limits.wall_per_call)),
     }
 }
