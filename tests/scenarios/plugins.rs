@@ -1,7 +1,14 @@
-//! The examples of plugins, in three languages, before a real HAPI; and the one that has HAPI validate.
+//! The examples of plugins, in three languages, before a real HAPI; and those that are ready to be used.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use fireguard_test_support::plugins;
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::common::world::{self, World, folder};
 
@@ -129,4 +136,100 @@ async fn what_hapi_finds_an_error_in_is_not_written() {
     let (status, body) = send(&world, reqwest::Method::POST, "/clinic/Observation", &bad).await;
     assert_eq!(status, 422, "{body}");
     assert!(body.to_string().contains("Observation.code"), "{body}");
+}
+
+/// The endpoint is away at first: what it has not taken comes again.
+#[tokio::test]
+async fn every_write_is_published_until_it_has_arrived() {
+    let (endpoint, arrived) = endpoint(2).await;
+    let state = folder("published-state");
+    let table = format!(
+        "settings = {{ url = \"http://{endpoint}/events\", source = \"here\" }}\n\
+         grants.http_out = {{ hosts = [\"http://{endpoint}\"], private = [\"127.0.0.0/8\"] }}\n\
+         [state]\ndirectory = {state:?}\n"
+    );
+    let world = world("publish-events", &table).await;
+    let patient = json!({"resourceType": "Patient", "id": "zq-pub-1"});
+    let (status, body) = send(&world, reqwest::Method::PUT, "/clinic/Patient/zq-pub-1", &patient).await;
+    assert!(status == 200 || status == 201, "{status} {body}");
+    let version = body["meta"]["versionId"].as_str().unwrap().to_owned();
+    let entry = |method: &str, id: &str, resource: Option<Value>| {
+        let mut entry = json!({"request": {"method": method, "url": format!("Patient/{id}")}});
+        if let Some(resource) = resource {
+            entry["resource"] = resource;
+        }
+        entry
+    };
+    let second = json!({"resourceType": "Patient", "id": "zq-pub-2"});
+    let bundle = json!({"resourceType": "Bundle", "type": "transaction",
+        "entry": [entry("PUT", "zq-pub-2", Some(second)), entry("DELETE", "zq-pub-1", None)]});
+    let (status, body) = send(&world, reqwest::Method::POST, "/clinic", &bundle).await;
+    assert_eq!(status, 200, "{body}");
+    // What is refused is none.
+    let refused = json!({"resourceType": "Patient", "id": "zq-pub-4"});
+    let (status, _) = send(&world, reqwest::Method::PUT, "/clinic/Patient/zq-pub-3", &refused).await;
+    assert_eq!(status, 400);
+
+    let expected: BTreeSet<_> =
+        [("delete", "zq-pub-1"), ("update", "zq-pub-1"), ("update", "zq-pub-2")].into();
+    let told = || -> Vec<Value> { arrived.lock().unwrap().clone() };
+    for _ in 0..3000 {
+        if told().len() >= expected.len() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let told = told();
+    let found = told.iter().map(|e| (e["action"].as_str().unwrap(), e["resourceId"].as_str().unwrap()));
+    assert_eq!(found.collect::<BTreeSet<_>>(), expected, "{told:?}");
+    let first = told.iter().find(|e| e["resourceId"] == "zq-pub-1" && e["action"] == "update").unwrap();
+    assert_eq!(
+        (&first["type"], &first["version"], &first["source"]),
+        (&json!("Patient"), &json!(version), &json!("here"))
+    );
+    let ids: BTreeSet<_> = told.iter().map(|e| e["id"].as_str().unwrap()).collect();
+    assert_eq!(ids.len(), expected.len(), "each event has one id: {told:?}");
+}
+
+/// Takes events, after so many that it refuses; answers its address and what has arrived.
+async fn endpoint(refuses: usize) -> (SocketAddr, Arc<Mutex<Vec<Value>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, arrived) = (listener.local_addr().unwrap(), Arc::default());
+    let (kept, left) = (Arc::clone(&arrived), Arc::new(Mutex::new(refuses)));
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(taken(stream, Arc::clone(&kept), Arc::clone(&left)));
+        }
+    });
+    (address, arrived)
+}
+
+async fn taken(stream: TcpStream, arrived: Arc<Mutex<Vec<Value>>>, left: Arc<Mutex<usize>>) {
+    let mut stream = BufReader::new(stream);
+    loop {
+        let (mut line, mut length) = (String::new(), 0);
+        while line != "\r\n" {
+            line.clear();
+            if stream.read_line(&mut line).await.unwrap_or(0) == 0 {
+                return;
+            }
+            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
+            }
+        }
+        let mut body = vec![0; length];
+        stream.read_exact(&mut body).await.unwrap();
+        let refused = {
+            let mut left = left.lock().unwrap();
+            let refused = *left > 0;
+            *left = left.saturating_sub(1);
+            refused
+        };
+        if !refused {
+            arrived.lock().unwrap().push(serde_json::from_slice(&body).unwrap());
+        }
+        let status = if refused { "503 Busy" } else { "200 Taken" };
+        let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
+        stream.write_all(answer.as_bytes()).await.unwrap();
+    }
 }
