@@ -61,7 +61,7 @@ fn calls(plugin: &Plugin, threads: usize) -> Result<f64, Error> {
         let workers: Vec<_> = (0..threads).map(|core| scope.spawn(move || work(core))).collect();
         start.wait();
         let began = Instant::now();
-        clock.block_on(tokio::time::sleep(ROUND));
+        clock.block_on(async { tokio::time::sleep(ROUND).await });
         stop.store(true, Ordering::Relaxed);
         for worker in workers {
             worker.join().map_err(|_| failed("a thread panicked"))??;
