@@ -68,14 +68,14 @@ async fn make(loaded: &Arc<Loaded>, component: &[u8], plan: &Plan) -> Result<Mad
     let engine = &loaded.engine;
     let key = key(loaded);
     let known = engine.cache().find(&key).and_then(|compiled| fit(loaded, place(engine, &compiled).ok()?));
-    if let Some(made) = known {
-        checked(loaded, &made).await?;
-        return Ok(made);
-    }
-    let snapshot = snapshot(loaded, component, plan).await?;
-    let compiled = engine.cache().recompile(&engine.on_demand().engine, &snapshot, &key)?;
-    let made =
-        fit(loaded, place(engine, &compiled)?).ok_or_else(|| Error::msg("it does not fit the pool"))?;
+    let made = match known {
+        Some(made) => made,
+        None => {
+            let snapshot = snapshot(loaded, component, plan).await?;
+            let compiled = engine.cache().recompile(&engine.on_demand().engine, &snapshot, &key)?;
+            fit(loaded, place(engine, &compiled)?).ok_or_else(|| Error::msg("it does not fit the pool"))?
+        }
+    };
     checked(loaded, &made).await?;
     Ok(made)
 }

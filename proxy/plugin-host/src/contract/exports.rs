@@ -4,7 +4,7 @@ use std::fmt;
 
 use wasmtime::AsContextMut;
 use wasmtime::component::{
-    Component, ComponentExportIndex, ComponentNamedList, Instance, Lift, Lower, TypedFunc,
+    Component, ComponentExportIndex, ComponentNamedList, Func, Instance, Lift, Lower, TypedFunc,
 };
 
 use super::{PACKAGE, VERSIONS, ingest, request, resources, setup, written};
@@ -166,9 +166,7 @@ where
     P: ComponentNamedList + Lower,
     R: ComponentNamedList + Lift,
 {
-    let function = instance.get_func(&mut store, index);
-    let function = function.ok_or_else(|| wasmtime::Error::msg("it is no function"))?;
-    function.typed::<P, R>(&store)
+    exported(&mut store, instance, index)?.typed::<P, R>(&store)
 }
 
 /// One of an instance's functions, of a component whose functions [`Exports::check`] has checked.
@@ -182,11 +180,18 @@ where
     P: ComponentNamedList + Lower,
     R: ComponentNamedList + Lift,
 {
-    let function = instance.get_func(&mut store, index);
-    let function = function.ok_or_else(|| wasmtime::Error::msg("it is no function"))?;
+    let function = exported(&mut store, instance, index)?;
     // SAFETY: the type belongs to the component, not to the instance, and `Exports::check` asked for these very types
     // before there was a session: `Plugin::load` calls it for the component, `template` for the one made of it.
     Ok(unsafe { TypedFunc::new_unchecked(function) })
+}
+
+fn exported(
+    store: impl AsContextMut,
+    instance: &Instance,
+    index: &ComponentExportIndex,
+) -> wasmtime::Result<Func> {
+    instance.get_func(store, index).ok_or_else(|| wasmtime::Error::msg("it is no function"))
 }
 
 /// The version of the contract that a component was built for: the names of its exports say so.
