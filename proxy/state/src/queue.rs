@@ -12,6 +12,10 @@ pub trait Queue: Send + Sync {
     /// Takes up to `most` tasks that are due, the oldest first, for this long.
     fn lease<'a>(&'a self, queue: &'a str, most: u32, time: Duration) -> Answer<'a, Vec<Leased>>;
 
+    /// Holds tasks that were taken, by number and attempt, for this long from now. What somebody else has taken meanwhile
+    /// stays theirs. Answers how many are still held.
+    fn hold<'a>(&'a self, queue: &'a str, held: Vec<(u64, u32)>, time: Duration) -> Answer<'a, usize>;
+
     /// Says what became of tasks. What somebody else has taken meanwhile stays theirs. Answers how many were settled.
     fn settle<'a>(&'a self, queue: &'a str, settlements: Vec<Settlement>) -> Answer<'a, usize>;
 

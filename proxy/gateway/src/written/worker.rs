@@ -16,6 +16,9 @@ use crate::stages::plugins::meters::{self, Spent};
 
 /// So many events are handed over in one call.
 const BATCH: u32 = 16;
+/// What a worker has taken comes again after this time, unless it says that it still has it: so soon does a successor
+/// go on where a process was killed.
+const LEASE: Duration = Duration::from_secs(15);
 /// The pause after a first failure; it doubles with every further one.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// No pause is longer.
@@ -58,10 +61,9 @@ async fn turn(
     plugin: &Plugin,
 ) -> Result<usize, StateError> {
     let name = name(plugin.name());
-    // Each alone after all together, and time to settle them.
-    let lease = plugin.limits().wall_per_call * (BATCH + 2) + Duration::from_secs(30);
-    let leased = queue.lease(&name, BATCH, lease).await?;
+    let leased = queue.lease(&name, BATCH, LEASE).await?;
     let taken = leased.len();
+    let held = leased.iter().map(|leased| (leased.id, leased.attempt)).collect();
     let mut settlements = Vec::with_capacity(taken);
     let mut tasks = Vec::with_capacity(taken);
     for Leased { id, attempt, content } in leased {
@@ -76,7 +78,10 @@ async fn turn(
             }
         }
     }
-    settlements.extend(work(requests, plugin, tasks).await);
+    settlements.extend(tokio::select! {
+        worked = work(requests, plugin, tasks) => worked,
+        error = hold(queue, &name, held) => return Err(error),
+    });
     if !settlements.is_empty() {
         queue.settle(&name, settlements).await?;
     }
@@ -86,6 +91,16 @@ async fn turn(
     let oldest = standing.oldest.unwrap_or_default().as_secs_f64();
     gauge!("fireguard_plugin_events_oldest_seconds", "plugin" => label()).set(oldest);
     Ok(taken)
+}
+
+/// Holds what is being worked on, until that cannot be said any more.
+async fn hold(queue: &dyn Queue, name: &str, held: Vec<(u64, u32)>) -> StateError {
+    loop {
+        sleep(LEASE / 3).await;
+        if let Err(error) = queue.hold(name, held.clone(), LEASE).await {
+            return error;
+        }
+    }
 }
 
 /// Hands events over: all at once, and if that fails each for itself, so that one does not hold up the others.

@@ -10,6 +10,9 @@ use super::Embedded;
 use crate::clock::milliseconds;
 use crate::{Answer, Leased, Queue, Settlement, Standing, StateError, Task};
 
+/// When a task is due next, told by who holds it.
+const DUE: &str = "UPDATE task SET due = ?4 WHERE queue = ?1 AND id = ?2 AND attempts = ?3";
+
 impl Queue for Embedded {
     fn append<'a>(&'a self, queue: &'a str, tasks: Vec<Task>) -> Answer<'a, Vec<u64>> {
         let queue = queue.to_owned();
@@ -44,13 +47,22 @@ impl Queue for Embedded {
         }))
     }
 
+    fn hold<'a>(&'a self, queue: &'a str, held: Vec<(u64, u32)>, time: Duration) -> Answer<'a, usize> {
+        let queue = queue.to_owned();
+        Box::pin(self.writer.write(move |connection, now| {
+            let mut hold = connection.prepare_cached(DUE)?;
+            let until = now.saturating_add(milliseconds(time));
+            let mut hold = |(id, attempt)| hold.execute((&queue, id, attempt, until));
+            Ok(held.iter().map(|(id, attempt)| hold((id, attempt))).sum::<Result<usize, _>>()?)
+        }))
+    }
+
     fn settle<'a>(&'a self, queue: &'a str, settlements: Vec<Settlement>) -> Answer<'a, usize> {
         let queue = queue.to_owned();
         Box::pin(self.writer.write(move |connection, now| {
             let mut done = connection
                 .prepare_cached("DELETE FROM task WHERE queue = ?1 AND id = ?2 AND attempts = ?3")?;
-            let mut again = connection
-                .prepare_cached("UPDATE task SET due = ?4 WHERE queue = ?1 AND id = ?2 AND attempts = ?3")?;
+            let mut again = connection.prepare_cached(DUE)?;
             let settle = |Settlement { id, attempt, again: later }: &Settlement| match later {
                 None => done.execute((&queue, id, attempt)),
                 Some(after) => {

@@ -50,6 +50,20 @@ async fn comes_again_when_nobody_settles_it(queue: &dyn Queue, time: &Time) {
     assert_eq!(queue.settle("l", vec![done(&second[0])]).await, Ok(1));
 }
 
+async fn is_held_by_who_says_so(queue: &dyn Queue, time: &Time) {
+    queue.append("h", vec![task("1")]).await.unwrap();
+    let held: Vec<_> = take(queue, "h", 1).await.iter().map(|leased| (leased.id, leased.attempt)).collect();
+    for _ in 0..3 {
+        time.passes(59_000);
+        assert_eq!(queue.hold("h", held.clone(), LEASE).await, Ok(1));
+    }
+    time.passes(59_999);
+    assert_eq!(take(queue, "h", 1).await, []);
+    time.passes(1);
+    assert_eq!(take(queue, "h", 1).await.len(), 1);
+    assert_eq!(queue.hold("h", held, LEASE).await, Ok(0), "somebody else has it");
+}
+
 async fn waits_until_it_is_due(queue: &dyn Queue, time: &Time) {
     let later = Task { after: Duration::from_secs(5), ..task("later") };
     queue.append("w", vec![later, task("now")]).await.unwrap();
@@ -83,6 +97,7 @@ async fn queue() {
     let fresh = fresh();
     hands_out_in_order_and_once(&fresh.store).await;
     comes_again_when_nobody_settles_it(&fresh.store, &fresh.time).await;
+    is_held_by_who_says_so(&fresh.store, &fresh.time).await;
     waits_until_it_is_due(&fresh.store, &fresh.time).await;
     says_how_much_there_is(&fresh.store, &fresh.time).await;
 }
