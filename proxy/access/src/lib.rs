@@ -1,5 +1,7 @@
-//! Who may do what: what a route lets through.
+//! Who may do what: the caller, what is decided of it, and what a route lets through.
 
 #![forbid(unsafe_code)]
 
+pub mod decision;
+pub mod principal;
 pub mod surface;

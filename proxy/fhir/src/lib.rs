@@ -16,6 +16,7 @@ pub mod parameters;
 pub mod r4;
 pub mod references;
 pub mod resource_type;
+pub mod smart;
 pub mod urls;
 pub mod xml;
 

@@ -19,6 +19,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use uuid::Uuid;
 
+use crate::caller::Caller;
 use crate::face::Face;
 use crate::facts::Facts;
 use crate::failure::Failure;
@@ -89,6 +90,8 @@ pub struct Exchange<B> {
     pub id: RequestId,
     /// The client's address.
     pub client: IpAddr,
+    /// Who asks.
+    pub caller: Caller,
     /// The way it came in.
     pub route: Arc<Route>,
     /// The route as the client sees it.
@@ -152,6 +155,7 @@ impl Exchange<Upload> {
         Box::new(Self {
             id: self.id.clone(),
             client: self.client,
+            caller: self.caller.clone(),
             route: Arc::clone(&self.route),
             face: Arc::clone(&self.face),
             request,

@@ -6,6 +6,7 @@
 
 pub mod access_log;
 pub mod admin;
+pub mod caller;
 pub mod cli;
 pub mod config;
 pub mod exchange;

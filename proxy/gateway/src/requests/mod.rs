@@ -19,6 +19,7 @@ use http::HeaderMap;
 use tower::{Service, ServiceExt};
 
 use self::stack::Stack;
+use crate::caller;
 use crate::exchange::{Exchange, Inbound, Ready, RequestId};
 use crate::face::Face;
 use crate::facts::{Facts, Within};
@@ -48,6 +49,7 @@ struct Asking {
 /// The exchange that a plugin works for.
 struct Caller {
     client: IpAddr,
+    caller: caller::Caller,
     route: Arc<Route>,
     face: Arc<Face>,
     headers: Arc<HeaderMap>,
@@ -57,6 +59,7 @@ struct Caller {
 /// By whose right a request is sent, and on which route.
 struct Way {
     client: IpAddr,
+    caller: caller::Caller,
     route: Arc<Route>,
     face: Arc<Face>,
     headers: Arc<HeaderMap>,
@@ -75,6 +78,7 @@ impl Requests {
         let requests = ready.facts.requests.get()?.clone();
         let caller = Caller {
             client: ready.client,
+            caller: ready.caller.clone(),
             route: Arc::clone(&ready.route),
             face: Arc::clone(&ready.face),
             headers: Arc::clone(&ready.headers),
@@ -115,10 +119,11 @@ impl Asking {
         let holds = self.holds_place();
         let name = match (by, &self.caller) {
             (By::Caller, Some(caller)) => {
-                let Caller { client, route, face, headers, facts: _ } = caller;
+                let Caller { client, caller, route, face, headers, facts: _ } = caller;
+                let caller = caller.clone();
                 let (route, face, headers) = (Arc::clone(route), Arc::clone(face), Arc::clone(headers));
                 let within = Within { same_route: true, holds };
-                return Ok(Way { client: *client, route, face, headers, within });
+                return Ok(Way { client: *client, caller, route, face, headers, within });
             }
             (By::Caller, None) => {
                 let message = "there is no caller here; name a route in the grant fhir_client";
@@ -140,7 +145,8 @@ impl Asking {
         let same_route = self.caller.as_ref().is_some_and(|caller| caller.route.name == route.name);
         let within = Within { same_route, holds };
         let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        Ok(Way { client, route, face, headers: Arc::default(), within })
+        let caller = caller::Caller::default();
+        Ok(Way { client, caller, route, face, headers: Arc::default(), within })
     }
 
     async fn one(&self, way: &Way, asked: FhirRequest, most: usize) -> Result<FhirAnswer, FhirFault> {
@@ -166,6 +172,7 @@ impl Asking {
         let exchange = Exchange {
             id: self.id.clone(),
             client: way.client,
+            caller: way.caller.clone(),
             route: Arc::clone(&way.route),
             face: Arc::clone(&way.face),
             request: Arc::new(request),

@@ -69,13 +69,13 @@ impl Stage<Asked> for MakeBody {
             return Err(asked);
         }
         asked.face.to_server.request(Arc::make_mut(&mut asked.request));
-        let Exchange { id, client, route, face, request, headers, facts, body: _ } = *asked;
+        let Exchange { id, client, caller, route, face, request, headers, facts, body: _ } = *asked;
         let body = Upload::whole(Bytes::new());
-        Ok(Box::new(Exchange { id, client, route, face, request, headers, body, facts }))
+        Ok(Box::new(Exchange { id, client, caller, route, face, request, headers, body, facts }))
     }
 
     async fn handle<N: Next<Ready>>(self: Arc<Self>, asked: Asked, mut next: N) -> Answer {
-        let Exchange { id, client, route, face, mut request, headers, body, facts } = *asked;
+        let Exchange { id, client, caller, route, face, mut request, headers, body, facts } = *asked;
         let watch = Watch::default();
         let relative = &face.to_server;
         relative.request(Arc::make_mut(&mut request));
@@ -116,11 +116,11 @@ impl Stage<Asked> for MakeBody {
         };
         let body = Upload { body: outgoing, watch };
         if !matches!(request.interaction, Interaction::Bundle { .. }) {
-            let ready = Box::new(Exchange { id, client, route, face, request, headers, body, facts });
+            let ready = Box::new(Exchange { id, client, caller, route, face, request, headers, body, facts });
             return next.call(ready).await;
         }
         let (format, of) = (request.format, id.clone());
-        let ready = Box::new(Exchange { id, client, route, face, request, headers, body, facts });
+        let ready = Box::new(Exchange { id, client, caller, route, face, request, headers, body, facts });
         refused.within(next.call(ready).await, format, of.as_str()).await
     }
 }

@@ -8,6 +8,7 @@ use fireguard_fhir::interaction::{self, Head, Pages};
 use fireguard_fhir::outcome::IssueCode;
 use http::{HeaderMap, HeaderName, StatusCode, header};
 
+use crate::caller::Caller;
 use crate::exchange::{Asked, Entered, Exchange, Inbound};
 use crate::face::Face;
 use crate::failure::Failure;
@@ -79,6 +80,7 @@ impl Check<Box<Entered>> for Route {
         Ok(Box::new(Exchange {
             id: entered.id,
             client: entered.origin.client,
+            caller: Caller::default(),
             route: Arc::clone(route),
             face,
             request: Arc::new(request),
