@@ -7,6 +7,7 @@ use std::sync::Arc;
 use fireguard_fhir::ResourceType;
 use fireguard_fhir::interaction::{Id, OperationName};
 use fireguard_fhir::parameters::Parameters;
+use fireguard_fhir::r4;
 
 /// What a caller does to a resource, or to the resources of a type.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -140,13 +141,29 @@ impl Bound {
         self.patient.is_none() && self.constraint.is_empty()
     }
 
-    /// Whether a resource is within, as far as patients go: what is of another patient, or of one whom nobody can
-    /// name, is not.
+    /// Whether a resource is within, as far as patients go: it is this patient's, or of a type that is in nobody's
+    /// compartment and speaks of no patient. What tells of several patients at once is nobody's alone.
     pub fn reaches(&self, resource: &Resource) -> bool {
         let Some(patient) = &self.patient else { return true };
-        if resource.patients.is_empty() { !resource.unnamed } else { resource.patients.contains(patient) }
+        let own = resource.patients.contains(patient);
+        match resource.resource_type {
+            ty if COLLECTIVE.contains(&ty) => own && resource.patients.len() == 1 && !resource.unnamed,
+            ty if r4::patient_references(ty).is_empty() => {
+                own || resource.patients.is_empty() && !resource.unnamed
+            }
+            _ => own,
+        }
     }
 }
+
+/// Types whose resources tell of many patients side by side.
+const COLLECTIVE: [ResourceType; 5] = [
+    ResourceType::AuditEvent,
+    ResourceType::Group,
+    ResourceType::List,
+    ResourceType::Person,
+    ResourceType::Provenance,
+];
 
 impl Allowed {
     /// Everything of that type: nothing has to be looked at.

@@ -4,4 +4,5 @@
 
 pub mod decision;
 pub mod principal;
+pub mod resource;
 pub mod surface;
