@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod audit;
 pub mod decision;
 pub mod principal;
 pub mod resource;
