@@ -89,7 +89,11 @@ fn tables(package: &Path) -> Result<Vec<(PathBuf, String)>, Error> {
         (folder.join("resource_types.rs"), header.clone() + &render::resource_types(&graph)),
         (folder.join("elements.rs"), header.clone() + &render::elements(&graph)?),
         (folder.join("compartment.rs"), header.clone() + &render::compartment(&graph, &definitions)?),
-        (folder.join("search_parameters.rs"), header + &render::search_parameters(&graph, &definitions)?),
+        (
+            folder.join("search_parameters.rs"),
+            header.clone() + &render::search_parameters(&graph, &definitions)?,
+        ),
+        (folder.join("search_targets.rs"), header + &render::search_targets(&graph, &definitions)?),
     ])
 }
 

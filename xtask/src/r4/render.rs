@@ -202,3 +202,71 @@ pub(super) fn search_parameters(graph: &Graph, definitions: &Definitions) -> Res
     }
     Ok(out + "];\n")
 }
+
+/// For each resource type: what its reference parameters lead to, the elements its parameters look at, and the
+/// parameters that put it into a patient's compartment.
+pub(super) fn search_targets(graph: &Graph, definitions: &Definitions) -> Result<String, Error> {
+    let count = graph.resources().count();
+    let mut targets = format!(
+        "/// For each resource type its reference parameters and the types they lead to, sorted; no type: any.\n\
+         pub(in crate::r4) static TARGETS: [&[(&str, &[ResourceType])]; {count}] = [\n"
+    );
+    let mut elements = format!(
+        "/// For each resource type its parameters and the elements of the resource they look at, sorted; no element: \
+         anywhere.\npub(in crate::r4) static ELEMENTS: [&[(&str, &[&str])]; {count}] = [\n"
+    );
+    let mut patient = format!(
+        "/// For each resource type the parameters that put it into a patient's compartment.\n\
+         pub(in crate::r4) static PATIENT: [&[&str]; {count}] = [\n"
+    );
+    for resource in graph.resources() {
+        let (mut leads, mut looks) = (Vec::new(), Vec::new());
+        for (name, ty) in definitions.search_parameter_types.get(resource).into_iter().flatten() {
+            let defined = definitions.search_parameters.iter().find(|parameter| {
+                parameter["code"] == *name && list(&parameter["base"]).iter().any(|base| base == resource)
+            });
+            let Some(defined) = defined else {
+                return Err(Error::Definition(format!("{resource} has no search parameter {name}")));
+            };
+            if ty == "reference" {
+                let named: BTreeSet<&str> =
+                    list(&defined["target"]).iter().map(text).collect::<Result<_, _>>()?;
+                let types: Vec<&str> = graph.resources().filter(|ty| named.contains(ty)).collect();
+                // All but Parameters, which nothing refers to.
+                let any = types.len() + 1 >= count;
+                let types: Vec<_> =
+                    types.iter().filter(|_| !any).map(|ty| format!("ResourceType::{ty}")).collect();
+                leads.push(format!("({name:?}, &[{}])", types.join(", ")));
+            }
+            let elements: Vec<_> = looked_at(resource, defined["expression"].as_str())
+                .iter()
+                .map(|name| format!("{name:?}"))
+                .collect();
+            looks.push(format!("({name:?}, &[{}])", elements.join(", ")));
+        }
+        let own = definitions.patient_compartment.get(resource).map_or(&[][..], Vec::as_slice);
+        let own: Vec<_> = own.iter().map(|name| format!("{name:?}")).collect();
+        let _ = writeln!(targets, "    // {resource}\n    &[{}],", leads.join(", "));
+        let _ = writeln!(elements, "    // {resource}\n    &[{}],", looks.join(", "));
+        let _ = writeln!(patient, "    &[{}], // {resource}", own.join(", "));
+    }
+    Ok(format!("use crate::r4::ResourceType;\n\n{targets}];\n\n{elements}];\n\n{patient}];\n"))
+}
+
+/// The elements of a resource that an expression starts from; none: it may look anywhere.
+fn looked_at(resource: &str, expression: Option<&str>) -> BTreeSet<String> {
+    let mut elements = BTreeSet::new();
+    for alternative in expression.unwrap_or_default().split('|') {
+        let alternative = alternative.trim().trim_start_matches('(');
+        let Some(rest) = alternative.strip_prefix(resource) else { continue };
+        let Some(rest) = rest.strip_prefix('.') else {
+            // The resource itself, or another type of a longer name.
+            if rest.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+                continue;
+            }
+            return BTreeSet::new();
+        };
+        elements.insert(rest.chars().take_while(char::is_ascii_alphanumeric).collect());
+    }
+    elements
+}

@@ -9,13 +9,16 @@ mod generated {
     pub(super) mod elements;
     pub(super) mod resource_types;
     pub(super) mod search_parameters;
+    pub(super) mod search_targets;
 }
+mod search;
 mod types;
 
 use generated::{compartment, search_parameters};
 
 pub(crate) use generated::resource_types::NAMES as RESOURCE_TYPE_NAMES;
 pub use generated::resource_types::ResourceType;
+pub use search::{Targets, patient_parameters, reference_targets, searched_elements};
 pub use types::{Element, TypeId};
 
 /// The elements of type Reference through which a resource belongs to a patient, as dotted paths of JSON
