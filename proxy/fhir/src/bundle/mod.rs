@@ -4,6 +4,7 @@
 //! knows. Whatever else the server put around the resources (`id`, `meta`, `total`, entry links, signatures)
 //! has been seen by no plugin and is left out.
 
+pub mod envelope;
 pub mod join;
 pub mod parts;
 pub mod places;
