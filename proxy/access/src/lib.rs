@@ -4,6 +4,8 @@
 
 pub mod audit;
 pub mod decision;
+pub mod policy;
 pub mod principal;
 pub mod resource;
+pub mod shared_types;
 pub mod surface;

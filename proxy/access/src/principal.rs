@@ -25,6 +25,8 @@ pub struct Principal {
     pub fhir_user: Option<(ResourceType, Id)>,
     /// The patient in context: the launch context `patient`, or the user itself if that is a Patient.
     pub patient: Option<Id>,
+    /// What for (`PurposeOfUse`), as the issuer vouches for it: `TREAT`, `HRESCH`.
+    pub purposes: BTreeSet<String>,
     /// What was granted. None: this way of authentication grants nothing by scopes, and policies alone decide.
     pub scopes: Option<Scopes>,
     /// When that ends.

@@ -22,6 +22,7 @@ fn principal() -> Principal {
         tenant: None,
         fhir_user: None,
         patient: None,
+        purposes: BTreeSet::new(),
         scopes: None,
         expires: None,
     }
