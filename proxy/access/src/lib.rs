@@ -3,9 +3,8 @@
 #![forbid(unsafe_code)]
 
 pub mod audit;
+pub mod authentication;
 pub mod decision;
-pub mod policy;
 pub mod principal;
 pub mod resource;
-pub mod shared_types;
 pub mod surface;
