@@ -11,7 +11,7 @@ const R4: &str = r#"{"resourceType": "CapabilityStatement", "fhirVersion": "4.0.
 fn configuration(url: &str) -> String {
     format!(
         "# One route to one server.\n[upstreams.hapi]\nurl = \"{url}\"\nconcurrency = {{ most = 16 }}\n\
-         [routes.fhir]\npath = \"/fhir\"\nupstream = \"hapi\"\n[limits]\nupstream_head = \"8KiB\"\n"
+         [routes.fhir]\npath = \"/fhir\"\nupstream = \"hapi\"\nauthentication = \"none\"\n[limits]\nupstream_head = \"8KiB\"\n"
     )
 }
 

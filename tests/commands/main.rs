@@ -48,7 +48,7 @@ fn check_says_what_is_wrong_and_where() {
     assert!(text(&missing).contains("fireguard init"), "{}", text(&missing));
 
     let file = folder.path().join("fireguard.toml");
-    std::fs::write(&file, "[upstreams.hapi]\nurl = \"http://127.0.0.1:1/fhir\"\n[routes.fhir]\npath = \"/fhir\"\nupstream = \"happy\"\n")
+    std::fs::write(&file, "[upstreams.hapi]\nurl = \"http://127.0.0.1:1/fhir\"\n[routes.fhir]\npath = \"/fhir\"\nupstream = \"happy\"\nauthentication = \"none\"\n")
         .unwrap();
     let wrong = fireguard(folder.path(), &["check"]);
     assert!(!wrong.status.success());
@@ -69,7 +69,7 @@ fn check_loads_the_plugins_too() {
     let configuration = |plugin: &str| {
         format!(
             "[upstreams.hapi]\nurl = \"http://127.0.0.1:1/fhir\"\n[routes.research]\npath = \"/research\"\n\
-             upstream = \"hapi\"\nread_only = true\nplugins = [\"deid\"]\n[plugins.deid]\n{plugin}\n"
+             upstream = \"hapi\"\nauthentication = \"none\"\nread_only = true\nplugins = [\"deid\"]\n[plugins.deid]\n{plugin}\n"
         )
     };
     let component = plugin("deid");

@@ -127,7 +127,7 @@ fn inspect_bench_and_trace_tell_of_a_component() {
         "fireguard.toml",
         &format!(
             "[upstreams.hapi]\nurl = \"http://127.0.0.1:1/fhir\"\n[routes.clinic]\npath = \"/clinic\"\n\
-             upstream = \"hapi\"\nplugins = [\"tags\"]\n[plugins.tags]\ncomponent = {component:?}\n\
+             upstream = \"hapi\"\nauthentication = \"none\"\nplugins = [\"tags\"]\n[plugins.tags]\ncomponent = {component:?}\n\
              settings = {{ profiles = {{ Patient = [\"http://p\"] }} }}\n"
         ),
     );

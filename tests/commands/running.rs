@@ -33,7 +33,7 @@ async fn ready_names_each_server_that_is_not_and_why() {
     wrong.always("GET", "/fhir/metadata", Answer::html(404, "<html></html>"));
     let route = |name: &str, url: &str| {
         format!(
-            "[upstreams.{name}]\nurl = \"{url}\"\n[routes.{name}]\npath = \"/{name}\"\nupstream = \"{name}\"\n"
+            "[upstreams.{name}]\nurl = \"{url}\"\n[routes.{name}]\npath = \"/{name}\"\nupstream = \"{name}\"\nauthentication = \"none\"\n"
         )
     };
     let gateway = run([
@@ -72,7 +72,7 @@ async fn a_second_signal_stops_at_once() {
     standin.always("GET", "/fhir/Patient/1", Answer::silence());
     let config = format!(
         "{LISTEN}[limits]\ndrain = \"5m\"\n[upstreams.hapi]\nurl = \"{}\"\n\
-         [routes.fhir]\npath = \"/fhir\"\nupstream = \"hapi\"\n",
+         [routes.fhir]\npath = \"/fhir\"\nupstream = \"hapi\"\nauthentication = \"none\"\n",
         standin.base_url()
     );
     let gateway = run(config).await;
@@ -104,7 +104,7 @@ async fn connections_that_fail_before_a_request_are_counted_and_some_are_logged(
     for (server, step) in [(tls, "tls"), (proxy, "proxy-header")] {
         let config = format!(
             "{}[upstreams.hapi]\nurl = \"http://127.0.0.1:9/fhir\"\n\
-             [routes.fhir]\npath = \"/fhir\"\nupstream = \"hapi\"\n",
+             [routes.fhir]\npath = \"/fhir\"\nupstream = \"hapi\"\nauthentication = \"none\"\n",
             LISTEN.replacen("[server]\n", &format!("[server]\n{server}"), 1)
         );
         let gateway = run(config).await;

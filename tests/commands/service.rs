@@ -33,7 +33,7 @@ impl Drop for Process {
 fn command(folder: &std::path::Path) -> Command {
     let config = "[server]\nlisten = \"127.0.0.1:0\"\nworkers = 2\n[admin]\nlisten = \"127.0.0.1:0\"\n\
                   [upstreams.hapi]\nurl = \"http://127.0.0.1:9/fhir\"\n\
-                  [routes.fhir]\npath = \"/fhir\"\nupstream = \"hapi\"\n";
+                  [routes.fhir]\npath = \"/fhir\"\nupstream = \"hapi\"\nauthentication = \"none\"\n";
     std::fs::write(folder.join("fireguard.toml"), config).unwrap();
     let mut command = Command::new(binary().unwrap());
     command.arg("run").current_dir(folder).stdin(Stdio::null()).stderr(Stdio::null());

@@ -48,7 +48,7 @@ fn every_rules_file_is_accepted() {
                 "fireguard.toml",
                 &format!(
                     "[upstreams.hapi]\nurl = \"http://127.0.0.1:1/fhir\"\n[routes.research]\n\
-                     path = \"/research\"\nupstream = \"hapi\"\nread_only = true\nplugins = [\"deid\"]\n\
+                     path = \"/research\"\nupstream = \"hapi\"\nauthentication = \"none\"\nread_only = true\nplugins = [\"deid\"]\n\
                      [plugins.deid]\ncomponent = {component:?}\nfiles = {{ rules = \"rules.json\" }}\n\
                      grants.pseudonym = {{ key = \"file:key\" }}\n"
                 ),

@@ -101,7 +101,7 @@ async fn the_log_line_on_the_page_has_the_fields_of_a_real_one() {
     standin.always("GET", "/fhir/Patient/1", Answer::json(200, r#"{"resourceType":"Patient","id":"1"}"#));
     let config = format!(
         "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n[upstreams.hapi]\nurl = \"{}\"\n\
-         [routes.fhir]\npath = \"/fhir\"\nupstream = \"hapi\"\n",
+         [routes.fhir]\npath = \"/fhir\"\nupstream = \"hapi\"\nauthentication = \"none\"\n",
         standin.base_url()
     );
     let gateway = tokio::task::spawn_blocking(move || Gateway::start(&config).unwrap()).await.unwrap();

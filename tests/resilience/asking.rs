@@ -15,7 +15,7 @@ pub(crate) fn asking(name: &str, asks: &Value, more: &str) -> String {
     let settings = json!({"act": "ask", "as": "Patient", "direction": "to-client", "asks": asks});
     let settings = settings.to_string();
     format!(
-        "[routes.{name}]\npath = \"/{name}\"\nupstream = \"hapi\"\nread_only = true\nplugins = [\"{name}\"]\n\
+        "[routes.{name}]\npath = \"/{name}\"\nupstream = \"hapi\"\nauthentication = \"none\"\nread_only = true\nplugins = [\"{name}\"]\n\
          [plugins.{name}]\ncomponent = \"{component}\"\nwall_per_call = \"900ms\"\nsettings = {}\n\
          [plugins.{name}.grants]\n{more}\n",
         toml(&settings)
@@ -153,7 +153,7 @@ async fn a_route_of_the_grant_has_its_own_gates() {
 
 #[tokio::test]
 async fn rates_and_places_are_those_of_the_caller() {
-    let more = "fhir_client = {}\n[routes.q]\npath = \"/q\"\nupstream = \"hapi\"\nread_only = true\n\
+    let more = "fhir_client = {}\n[routes.q]\npath = \"/q\"\nupstream = \"hapi\"\nauthentication = \"none\"\nread_only = true\n\
                 plugins = [\"p\"]\nrequests_at_once = 1\nrate = { per_second = 0.001, burst = 3 }\n";
     let tables = asking("p", &json!([{"fhir": [get("Patient/2"), get("Patient/2")]}]), more);
     let rig = rig(tables, "").await;
@@ -170,7 +170,7 @@ async fn who_is_told_of_writes_asks_by_the_route_of_the_grant() {
         let settings =
             json!({"written": "ask", "phases": ["written"], "asks": [{"fhir": [get("Patient/2")]}]});
         format!(
-            "[routes.{name}]\npath = \"/{name}\"\nupstream = \"hapi\"\nplugins = [\"{name}\"]\n\
+            "[routes.{name}]\npath = \"/{name}\"\nupstream = \"hapi\"\nauthentication = \"none\"\nplugins = [\"{name}\"]\n\
              hapi = {{ check_versions = false, check_transactions = false }}\n\
              [plugins.{name}]\ncomponent = \"{}\"\nsettings = {}\n[plugins.{name}.grants]\n{grant}\n",
             guest::component().display(),

@@ -11,7 +11,7 @@ const TARGET: &str = "/app/Patient/well";
 /// `/app` is for pages of one origin, `/fhir` for none.
 async fn rig(rate: &str) -> Rig {
     let tables = format!(
-        "[routes.app]\npath = \"/app\"\nupstream = \"hapi\"\n{rate}\ncors.origins = [\"{APP}\", \"HTTP://localhost:3000\"]\n"
+        "[routes.app]\npath = \"/app\"\nupstream = \"hapi\"\nauthentication = \"none\"\n{rate}\ncors.origins = [\"{APP}\", \"HTTP://localhost:3000\"]\n"
     );
     let rig = Rig::with(Change { tables, ..Change::default() }).await;
     rig.standin.always("GET", "/fhir/Patient/well", Answer::json(200, WELL).header("ETag", "W/\"1\""));

@@ -139,7 +139,7 @@ async fn a_trusted_peer_has_as_many_as_there_are() {
 /// has left.
 #[tokio::test]
 async fn a_route_has_so_many_requests_at_once() {
-    let other = "[routes.other]\npath = \"/other\"\nupstream = \"hapi\"\n";
+    let other = "[routes.other]\npath = \"/other\"\nupstream = \"hapi\"\nauthentication = \"none\"\n";
     let rig = rig("", "", &format!("requests_at_once = 2\n{other}")).await;
     let gate = Gate::new();
     rig.standin.always("*", "/fhir/Patient/slow", Answer::json(200, WELL).after(&gate));
@@ -178,7 +178,7 @@ async fn a_route_has_so_many_requests_at_once() {
 
 #[tokio::test]
 async fn a_route_takes_smaller_bodies_than_others() {
-    let other = "[routes.other]\npath = \"/other\"\nupstream = \"hapi\"\nhapi = { check_versions = false }\n";
+    let other = "[routes.other]\npath = \"/other\"\nupstream = \"hapi\"\nauthentication = \"none\"\nhapi = { check_versions = false }\n";
     let rig = rig("", "request_body = \"1MiB\"", &format!("request_body = \"10KiB\"\n{other}")).await;
     let body = |bytes: usize| format!(r#"{{"resourceType":"Binary","data":"{}"}}"#, "A".repeat(bytes));
     for (route, bytes, status) in [

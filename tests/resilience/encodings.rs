@@ -13,7 +13,7 @@ const TARGET: &str = "/small/Patient/1";
 
 /// `/small` compresses, `/fhir` does not.
 async fn rig() -> Rig {
-    let tables = "[routes.small]\npath = \"/small\"\nupstream = \"hapi\"\ncompression = true\n".to_owned();
+    let tables = "[routes.small]\npath = \"/small\"\nupstream = \"hapi\"\nauthentication = \"none\"\ncompression = true\n".to_owned();
     Rig::with(Change { tables, ..Change::default() }).await
 }
 

@@ -11,7 +11,7 @@ const BODY: &str = r#"{"resourceType":"Patient","id":"1"}"#;
 async fn every_cause_has_its_status_and_code() {
     let rig = Rig::with(Change {
         limits: "answer_head = \"200ms\"\nrequest_body = \"1KiB\"".to_owned(),
-        tables: "[routes.reading]\npath = \"/reading\"\nupstream = \"hapi\"\nread_only = true\n\
+        tables: "[routes.reading]\npath = \"/reading\"\nupstream = \"hapi\"\nauthentication = \"none\"\nread_only = true\n\
                  search_parameters = [\"name\"]\noperations = []\n"
             .to_owned(),
         ..Change::default()

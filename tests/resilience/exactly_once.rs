@@ -24,7 +24,7 @@ async fn whatever_fails_a_write_is_carried_out_once_or_not_at_all() {
         "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n\
          [upstreams.hapi]\nurl = \"{}\"\nsheds_before_working = true\nbreaker = {{ faults = 1_000_000 }}\n\
          concurrency = {{ start = 64, least = 64, most = 64 }}\n\
-         [routes.fhir]\npath = \"/fhir\"\nupstream = \"hapi\"\n",
+         [routes.fhir]\npath = \"/fhir\"\nupstream = \"hapi\"\nauthentication = \"none\"\n",
         store.base_url()
     );
     let gateway = tokio::task::spawn_blocking(move || Gateway::start(&config).unwrap()).await.unwrap();

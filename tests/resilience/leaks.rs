@@ -12,7 +12,7 @@ const MARKER: &str = "MARKER7391";
 async fn nothing_that_was_said_is_in_logs_metrics_or_errors() {
     let rig = Rig::with(Change {
         limits: "answer_head = \"200ms\"\nbody_idle = \"200ms\"\nrequest_body = \"1KiB\"".to_owned(),
-        tables: "[routes.reading]\npath = \"/reading\"\nupstream = \"hapi\"\nread_only = true\n\
+        tables: "[routes.reading]\npath = \"/reading\"\nupstream = \"hapi\"\nauthentication = \"none\"\nread_only = true\n\
                  search_parameters = [\"name\"]\n"
             .to_owned(),
         ..Change::default()

@@ -15,7 +15,7 @@ pub(crate) type Guest<'a> = (&'a str, &'a str, &'a str);
 pub(crate) fn route(name: &str, more: &str, plugins: &[Guest<'_>]) -> String {
     let names: Vec<_> = plugins.iter().map(|(plugin, _, _)| format!("{plugin:?}")).collect();
     let mut text = format!(
-        "[routes.{name}]\npath = \"/{name}\"\nupstream = \"hapi\"\nplugins = [{}]\n\
+        "[routes.{name}]\npath = \"/{name}\"\nupstream = \"hapi\"\nauthentication = \"none\"\nplugins = [{}]\n\
          hapi = {{ check_versions = false, check_transactions = false }}\n{more}\n",
         names.join(", ")
     );

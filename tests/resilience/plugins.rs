@@ -38,7 +38,7 @@ const FAILURES: [&str; 15] = [
 pub(crate) fn route(name: &str, act: &str, more: &str) -> String {
     let component = guest::component().display();
     format!(
-        "[routes.{name}]\npath = \"/{name}\"\nupstream = \"hapi\"\nread_only = true\nplugins = [\"{name}\"]\n\
+        "[routes.{name}]\npath = \"/{name}\"\nupstream = \"hapi\"\nauthentication = \"none\"\nread_only = true\nplugins = [\"{name}\"]\n\
          [plugins.{name}]\ncomponent = \"{component}\"\nsettings = {{ act = \"{act}\" }}\n{more}\n"
     )
 }

@@ -9,7 +9,7 @@ const TARGET: &str = "/limited/Patient/well";
 async fn limited() -> Rig {
     let rig = Rig::with(Change {
         server: "trusted_peers = [\"127.0.0.0/8\"]".to_owned(),
-        tables: "[routes.limited]\npath = \"/limited\"\nupstream = \"hapi\"\n\
+        tables: "[routes.limited]\npath = \"/limited\"\nupstream = \"hapi\"\nauthentication = \"none\"\n\
                  rate = { per_second = 1, burst = 2 }\n"
             .to_owned(),
         ..Change::default()
@@ -90,7 +90,7 @@ async fn refused_requests_do_not_reach_the_server() {
 /// A Fireguard whose limits give nothing back while a test runs.
 async fn slow(limits: &str, rate: &str) -> Rig {
     let tables = format!(
-        "[routes.limited]\npath = \"/limited\"\nupstream = \"hapi\"\n\
+        "[routes.limited]\npath = \"/limited\"\nupstream = \"hapi\"\nauthentication = \"none\"\n\
          hapi = {{ check_transactions = false }}\n[routes.limited.rate]\n{rate}\n"
     );
     let server = "trusted_peers = [\"127.0.0.0/8\"]".to_owned();

@@ -159,7 +159,7 @@ async fn twenty_reloads_and_five_upgrades_go_unnoticed() {
         } else {
             let begin = Instant::now();
             let name =
-                |round: usize| format!("[routes.r{round}]\npath = \"/r{round}\"\nupstream = \"hapi\"\n");
+                |round: usize| format!("[routes.r{round}]\npath = \"/r{round}\"\nupstream = \"hapi\"\nauthentication = \"none\"\n");
             let reply = reload(&rig, |text| text.replace(&name(round - 1), "") + &name(round)).await;
             switches.push(begin.elapsed());
             assert_eq!(reply.status, 200, "{}", reply.text());
@@ -205,10 +205,10 @@ async fn whatever_is_wrong_the_old_state_goes_on() {
     let good = std::fs::read_to_string(&file).unwrap();
     let plugin = good.lines().find(|line| line.starts_with("component")).unwrap();
     let newcomer =
-        format!("[upstreams.r5]\nurl = \"{version}\"\n[routes.r5]\npath = \"/r5\"\nupstream = \"r5\"\n");
+        format!("[upstreams.r5]\nurl = \"{version}\"\n[routes.r5]\npath = \"/r5\"\nupstream = \"r5\"\nauthentication = \"none\"\n");
     for (case, bad, expected) in [
         ("syntax", good.replace("[routes.fhir]", "[routes.fhir"), "fireguard.toml:"),
-        ("a name", good.replace("upstream = \"hapi\"", "upstream = \"hapy\""), "did you mean"),
+        ("a name", good.replace("upstream = \"hapi\"\nauthentication = \"none\"", "upstream = \"hapy\"\nauthentication = \"none\""), "did you mean"),
         ("a plugin", good.replace(plugin, &format!("component = \"{component}\"")), "plugin plain"),
         ("a plugin's settings", good.replace("act = \"keep\"", "configure = \"problems\""), "plugin plain"),
         ("a certificate", good.replace("[server]", &tls), "the certificate file holds no PEM certificate"),
@@ -241,7 +241,7 @@ async fn whatever_is_wrong_the_old_state_goes_on() {
 #[tokio::test]
 async fn what_stays_is_kept() {
     let tables = [route("kept", "keep", ""), route("changed", "keep", "")].concat();
-    let limited = "[routes.limited]\npath = \"/limited\"\nupstream = \"hapi\"\nrate = { per_second = 0.001, burst = 1 }\n";
+    let limited = "[routes.limited]\npath = \"/limited\"\nupstream = \"hapi\"\nauthentication = \"none\"\nrate = { per_second = 0.001, burst = 1 }\n";
     let rig = rig(Change { tables: tables + limited, ..Change::default() }).await;
     assert_eq!(rig.get("/limited/Patient/well").await.status, 200);
     let gate = Gate::new();

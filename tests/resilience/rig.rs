@@ -96,7 +96,7 @@ pub(crate) async fn before(upstream: &str, change: &Change) -> Gateway {
          [log]\nlevel = \"debug\"\n\
          [limits]\n{limits}\n\
          [upstreams.hapi]\nurl = \"{upstream}\"\n{lines}\n{patient}\n\
-         [routes.fhir]\npath = \"/fhir\"\nupstream = \"hapi\"\n{AS_IT_IS}\n{tables}"
+         [routes.fhir]\npath = \"/fhir\"\nupstream = \"hapi\"\nauthentication = \"none\"\n{AS_IT_IS}\n{tables}"
     );
     tokio::task::spawn_blocking(move || Gateway::start(&config).unwrap()).await.unwrap()
 }

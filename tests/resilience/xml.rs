@@ -12,8 +12,8 @@ const TARGET: &str = "/xml/Patient/1";
 async fn rig() -> Rig {
     let off = "hapi = { check_versions = false, check_transactions = false }";
     let tables = format!(
-        "[routes.xml]\npath = \"/xml\"\nupstream = \"hapi\"\nxml = true\n{off}\n\
-         [routes.listed]\npath = \"/listed\"\nupstream = \"hapi\"\nxml = true\nsearch_parameters = [\"name\"]\n{off}\n"
+        "[routes.xml]\npath = \"/xml\"\nupstream = \"hapi\"\nauthentication = \"none\"\nxml = true\n{off}\n\
+         [routes.listed]\npath = \"/listed\"\nupstream = \"hapi\"\nauthentication = \"none\"\nxml = true\nsearch_parameters = [\"name\"]\n{off}\n"
     );
     Rig::with(Change { server: "workers = 1".to_owned(), tables, ..Change::default() }).await
 }

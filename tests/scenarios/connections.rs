@@ -115,4 +115,5 @@ url = "{upstream}"
 [routes.fhir]
 path = "/fhir"
 upstream = "standin"
+authentication = "none"
 "#;

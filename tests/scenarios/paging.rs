@@ -139,8 +139,8 @@ async fn pages_are_good_on_every_node_and_on_one_route() {
         let upstream = world.hapi.base_url();
         format!(
             "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n[pages]\n{keys}\n\
-             [upstreams.hapi]\nurl = \"{upstream}\"\n[routes.a]\npath = \"/a\"\nupstream = \"hapi\"\n\
-             [routes.b]\npath = \"/b\"\nupstream = \"hapi\"\n"
+             [upstreams.hapi]\nurl = \"{upstream}\"\n[routes.a]\npath = \"/a\"\nupstream = \"hapi\"\nauthentication = \"none\"\n\
+             [routes.b]\npath = \"/b\"\nupstream = \"hapi\"\nauthentication = \"none\"\n"
         )
     };
     let keyed = routes(&format!("keys = [\"file:{}\"]", key.display()));

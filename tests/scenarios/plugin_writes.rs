@@ -17,7 +17,7 @@ fn marked() -> String {
         format!("[plugins.{name}]\ncomponent = \"{component}\"\nsettings = {{ {settings} }}\n")
     };
     config(&format!(
-        "[routes.marked]\npath = \"/marked\"\nupstream = \"hapi\"\nplugins = [\"mark\", \"refuse\", \"see\", \"told\"]\n\
+        "[routes.marked]\npath = \"/marked\"\nupstream = \"hapi\"\nauthentication = \"none\"\nplugins = [\"mark\", \"refuse\", \"see\", \"told\"]\n\
          [state]\ndirectory = {state:?}\n{}{}{}{}",
         plugin("mark", "act = \"append\", text = ',\"language\":\"et\"', direction = \"to-server\""),
         plugin("refuse", "act = \"refuse-if\", text = '\"Refused\"', direction = \"to-server\""),

@@ -16,7 +16,7 @@ use crate::common::world::{self, World, folder};
 async fn world(project: &str, table: &str) -> World {
     let owned = project.to_owned();
     let component = tokio::task::spawn_blocking(move || plugins::component(&owned)).await.unwrap().unwrap();
-    let route = "[routes.clinic]\npath = \"/clinic\"\nupstream = \"hapi\"\nplugins = [\"p\"]\n";
+    let route = "[routes.clinic]\npath = \"/clinic\"\nupstream = \"hapi\"\nauthentication = \"none\"\nplugins = [\"p\"]\n";
     World::with(&world::config(&format!("{route}[plugins.p]\ncomponent = {component:?}\n{table}"))).await
 }
 
@@ -124,7 +124,7 @@ async fn in_javascript_a_standard_code_stands_beside_the_local_one() {
 #[tokio::test]
 async fn what_hapi_finds_an_error_in_is_not_written() {
     let table = "settings = { types = { Observation = [] } }\ngrants.fhir_client = { route = \"validation\" }\n\
-                 [routes.validation]\npath = \"/validation\"\nupstream = \"hapi\"\noperations = [\"$validate\"]\n";
+                 [routes.validation]\npath = \"/validation\"\nupstream = \"hapi\"\nauthentication = \"none\"\noperations = [\"$validate\"]\n";
     let world = world("profile-validate", table).await;
     let good = json!({"resourceType": "Observation", "status": "final", "code": {"text": "weight"}});
     let (status, body) = send(&world, reqwest::Method::POST, "/clinic/Observation", &good).await;

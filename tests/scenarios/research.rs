@@ -275,6 +275,7 @@ const RESEARCH: &str = r#"
 [routes.research]
 path = "/research"
 upstream = "hapi"
+authentication = "none"
 read_only = true
 plugins = ["deid"]
 operations = ["$everything"]

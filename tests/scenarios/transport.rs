@@ -188,6 +188,7 @@ url = "{upstream}"
 [routes.fhir]
 path = "/fhir"
 upstream = "server"
+authentication = "none"
 {route}
 
 [server]

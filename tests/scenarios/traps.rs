@@ -10,6 +10,7 @@ const OFF: &str = r#"
 [routes.as-it-is]
 path = "/as-it-is"
 upstream = "hapi"
+authentication = "none"
 
 [routes.as-it-is.hapi]
 fresh_searches = false

@@ -23,8 +23,8 @@ use crate::server::Peer;
 use crate::stage::{check, layer};
 use crate::stages::plugins::{request, to_client, to_server, written};
 use crate::stages::{
-    batch, body, breaker, compress, concurrency, cors, enter, forward, gate, hapi, metadata, observe,
-    own_writes, rate, rescue, retry, rewrite, route, vet,
+    authenticate, batch, body, breaker, compress, concurrency, cors, enter, forward, gate, hapi, metadata,
+    observe, own_writes, rate, rescue, retry, rewrite, route, vet,
 };
 use crate::state::Shared;
 use crate::traces::Trace;
@@ -48,6 +48,8 @@ pub fn build(shared: &Arc<Shared>, connections: HashMap<String, Balanced>) -> Pi
         .layer(layer(cors::Cors::new(shared)))
         // Finds the route and parses the interaction, once. What is unknown is refused here.
         .layer(check(route::Route::new(shared)))
+        // Finds out who asks. What has to be known of the caller later is known from here on.
+        .layer(layer(authenticate::Authenticate))
         // Compresses answers where the route says so; errors are too short to gain by it.
         .layer(layer(compress::Compress))
         // Limits one client on one route by what it asks for, before any work is done for it.

@@ -49,6 +49,8 @@ pub struct Route {
     pub name: Arc<str>,
     /// The path of its FHIR base, or empty.
     pub prefix: String,
+    /// Who may come in.
+    pub authentication: config::Authentication,
     /// The FHIR server's name in the configuration.
     pub upstream_name: String,
     /// The FHIR server's base as seen from here, and if there are several replicas the first one's.
@@ -178,6 +180,7 @@ impl Shared {
                 pages,
                 name: route.name.into(),
                 prefix: route.prefix,
+                authentication: route.authentication,
                 server,
                 upstream_name: route.upstream_name,
                 upstream_url: route.upstream.to_string(),

@@ -66,6 +66,7 @@ url = "{upstream}"
 [routes.fhir]
 path = "/fhir"
 upstream = "hapi"
+authentication = "none"
 "#;
 
 /// Starts a Fireguard; `{upstream}` of the configuration becomes `upstream`.
@@ -99,4 +100,5 @@ const SECOND: &str = r#"
 [routes.second]
 path = "/second/r4"
 upstream = "hapi"
+authentication = "none"
 "#;

@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use crate::config::Config;
+use crate::config::{Authentication, Config};
 use crate::server::{self, Live, Server};
 use crate::state::{Route, Shared};
 use crate::upstreams;
@@ -78,6 +78,8 @@ pub(super) async fn probe(mut config: Config) -> Result<Vec<Finding>, Box<dyn Er
     config.server.workers = 1;
     config.server.public_url = None;
     config.server.tls = None;
+    // It listens for a moment, to this machine only, and what is asked is whether the way to the server is good.
+    config.routes.iter_mut().for_each(|route| route.authentication = Authentication::None);
     let sockets = server::open(config.server.listen, config.server.workers)?;
     let live = Arc::new(Live::new(Arc::new(Shared::build(config).await?))?);
     live.shared().tend(&Handle::current());

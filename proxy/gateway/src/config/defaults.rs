@@ -55,6 +55,11 @@ pub const HEALTHY_AFTER: u32 = 2;
 /// So many failed requests in a row leave a replica out for a while.
 pub const EJECT_AFTER: u32 = 5;
 
+/// How far the clocks of an issuer and of this machine may be apart.
+pub const CLOCK_SKEW: Duration = Duration::from_secs(30);
+/// How long an issuer's keys are used when it cannot be asked for newer ones.
+pub const KEYS_STALE: Duration = Duration::from_secs(24 * 3600);
+
 /// A CapabilityStatement that is younger is sent without asking the server.
 pub const METADATA_FRESH: Duration = Duration::from_secs(60);
 /// One that is younger is sent while the server is asked, or is away.

@@ -10,6 +10,7 @@ use toml::Spanned;
 use super::defaults;
 use super::grants::{FhirClient, HttpOut, KeyValue, ObjectStore, Terminology};
 use super::hapi::Hapi;
+use super::issuers::{Issuer, WaysIn};
 use super::rate::{Ipv6Prefix, Rate};
 use super::units::{SecretSource, Size, Time};
 use super::upstream::{Breaker, Concurrency, Health, UpstreamTls};
@@ -24,6 +25,9 @@ pub struct File {
     /// Health and metrics.
     #[serde(default)]
     pub admin: Admin,
+    /// The identity providers whose tokens are believed, by a name of your choice.
+    #[serde(default)]
+    pub issuers: BTreeMap<String, Issuer>,
     /// The FHIR servers, by a name of your choice.
     pub upstreams: BTreeMap<String, Upstream>,
     /// The ways in, by a name of your choice.
@@ -176,6 +180,13 @@ pub struct Route {
     /// The name of the upstream it leads to.
     #[schemars(with = "String")]
     pub upstream: Spanned<String>,
+    /// Who may come in: `"none"` for anyone, or a list of ways to show who one is, any of which will do: names of
+    /// issuers.
+    #[schemars(with = "WaysIn")]
+    pub authentication: Spanned<WaysIn>,
+    /// Send the caller's `Authorization` header on to the FHIR server. Without it nobody but Fireguard sees a token.
+    #[serde(default)]
+    pub forward_authorization: bool,
     /// Refuse every interaction that changes something.
     #[serde(default)]
     pub read_only: bool,

@@ -184,7 +184,7 @@ mod tests {
         }
         let text = format!(
             "[upstreams.hapi]\nurl = \"http://127.0.0.1:8080/fhir\"\n[routes.fhir]\npath = \"/fhir\"\n\
-             upstream = \"hapi\"\n[plugins.p]\ncomponent = \"p.wasm\"\n{grants}"
+             upstream = \"hapi\"\nauthentication = \"none\"\n[plugins.p]\ncomponent = \"p.wasm\"\n{grants}"
         );
         Config::parse(&text, &folder.path().join(Path::new("fireguard.toml"))).map_err(|report| report.text())
     }

@@ -4,6 +4,7 @@ pub mod defaults;
 pub mod file;
 pub mod grants;
 pub mod hapi;
+pub mod issuers;
 mod place;
 mod rate;
 mod replicas;
@@ -26,6 +27,7 @@ use fireguard_traffic::rate::Quotas;
 use http::HeaderValue;
 
 pub use file::{LogFormat, LogLevel, OnFailure, Runtime};
+pub use issuers::{Authentication, Way};
 pub use place::{line, place};
 pub use replicas::{Replicas, ServerTls};
 pub use report::{Problem, Report};
@@ -89,6 +91,10 @@ pub struct Route {
     pub name: String,
     /// The path of its FHIR base, `/fhir`, or empty for the root.
     pub prefix: String,
+    /// Who may come in.
+    pub authentication: Authentication,
+    /// The caller's `Authorization` header goes on to the FHIR server.
+    pub forward_authorization: bool,
     /// The FHIR server's name.
     pub upstream_name: String,
     /// The FHIR server's base as seen from here, and if there are several replicas the first one's.

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use fireguard_access::authentication::Algorithm;
 use serde_json::{Map, Value};
 
 use super::defaults;
@@ -67,6 +68,19 @@ fn table() -> BTreeSet<(&'static str, String)> {
         ("upstreams.*.concurrency.queue", format!("`{}`", defaults::QUEUE)),
         ("upstreams.*.concurrency.queue_time", time(defaults::QUEUE_TIME)),
         ("upstreams.*.breaker.faults", format!("`{}`", defaults::BREAKER_FAULTS)),
+        ("issuers.*.algorithms", format!("`{:?}`", Algorithm::ALL.map(Algorithm::as_str))),
+        ("issuers.*.clients", "all".into()),
+        ("issuers.*.clock_skew", time(defaults::CLOCK_SKEW)),
+        ("issuers.*.keys", "by discovery".into()),
+        ("issuers.*.keys_stale", time(defaults::KEYS_STALE)),
+        ("issuers.*.scopes", text("smart")),
+        ("issuers.*.introspection.url", "by discovery".into()),
+        ("issuers.*.introspection.tokens", text("opaque")),
+        ("issuers.*.claims.roles", text("/realm_access/roles")),
+        ("issuers.*.claims.tenant", text("/tenant")),
+        ("issuers.*.claims.patient", text("/patient")),
+        ("issuers.*.claims.fhir_user", text("/fhirUser")),
+        ("routes.*.forward_authorization", "`false`".into()),
         ("routes.*.read_only", "`false`".into()),
         ("routes.*.operations", format!("`{:?}`", fireguard_fhir::operations::READ_ONLY_DEFAULT)),
         ("routes.*.search_parameters", "all".into()),

@@ -171,7 +171,7 @@ mod tests {
     use super::*;
     use crate::config::Config;
 
-    const REST: &str = "[routes.fhir]\npath = \"/fhir\"\nupstream = \"hapi\"\n";
+    const REST: &str = "[routes.fhir]\npath = \"/fhir\"\nupstream = \"hapi\"\nauthentication = \"none\"\n";
 
     fn parse(upstream: &str) -> Result<Replicas, String> {
         // Beside a file that is no certificate.

@@ -12,6 +12,7 @@ use fireguard_traffic::forwarded::TrustedPeers;
 use http::HeaderValue;
 use toml::Spanned;
 
+use super::issuers::Issuers;
 use super::units::{Secret, SecretSource};
 use super::{Config, Pages, Plugin, Problem, Pseudonym, Route, Server, Tls, defaults, file};
 
@@ -22,10 +23,11 @@ pub(super) fn resolve(file: file::File, folder: &Path) -> Result<Config, Vec<Pro
     let admin = resolver.address(&file.admin.listen);
     let pages = resolver.pages(&file.pages);
     let plugin_names: Vec<&str> = file.plugins.keys().map(String::as_str).collect();
+    let issuers = resolver.issuers(&file.issuers);
     let routes = file
         .routes
         .iter()
-        .filter_map(|(name, route)| resolver.route(name, route, &file, &plugin_names))
+        .filter_map(|(name, route)| resolver.route(name, route, &file, &plugin_names, &issuers))
         .collect::<Vec<_>>();
     resolver.no_overlap(&file.routes);
     let plugins =
@@ -35,7 +37,7 @@ pub(super) fn resolve(file: file::File, folder: &Path) -> Result<Config, Vec<Pro
         resolver.problems.push(Problem {
             message: "there is no route".into(),
             span: None,
-            help: Some("add [routes.fhir] with path = \"/fhir\" and upstream = \"…\"".into()),
+            help: Some("add [routes.fhir] with path, upstream and authentication".into()),
         });
     }
     match (server, admin, resolver.problems.is_empty()) {
@@ -62,6 +64,12 @@ pub(super) fn syntax(error: &toml::de::Error, text: &str) -> Problem {
         }
         _ => None,
     };
+    let help = help.or_else(|| {
+        let missing = message.starts_with("missing field `authentication`");
+        missing.then(|| {
+            "a route says who may come in: authentication = [\"<issuer>\"], or \"none\" for anyone".into()
+        })
+    });
     // The list of what was expected is the help then; the message says what is wrong.
     let message = match help {
         Some(_) => message.split(", expected").next().unwrap_or_default().to_owned(),
@@ -70,7 +78,7 @@ pub(super) fn syntax(error: &toml::de::Error, text: &str) -> Problem {
     Problem { message, span: error.span(), help }
 }
 
-/// Whether what is shown of this place, its neighbouring lines included, has a `key` that is neither `env:` nor
+/// Whether what is shown of this place, its neighbouring lines included, has a `key` or `secret` that is neither `env:` nor
 /// `file:`.
 fn shows_a_secret(text: &str, span: &std::ops::Range<usize>) -> bool {
     let line = |at: usize| text.get(..at).unwrap_or(text).matches('\n').count();
@@ -83,7 +91,10 @@ fn shows_a_secret(text: &str, span: &std::ops::Range<usize>) -> bool {
             .is_some_and(|value| !(value.starts_with("env:") || value.starts_with("file:")))
     };
     let mut shown = text.lines().skip(first).take(last + 1 - first);
-    shown.any(|line| line.match_indices("key").any(|(at, key)| written_out(&line[at + key.len()..])))
+    let named = |line: &str, name: &str| {
+        line.match_indices(name).any(|(at, name)| written_out(&line[at + name.len()..]))
+    };
+    shown.any(|line| ["key", "secret"].iter().any(|name| named(line, name)))
 }
 
 pub(super) struct Resolver<'a> {
@@ -148,6 +159,7 @@ impl Resolver<'_> {
         route: &file::Route,
         file: &file::File,
         plugin_names: &[&str],
+        issuers: &Issuers,
     ) -> Option<Route> {
         let upstreams = &file.upstreams;
         let known = upstreams.get(route.upstream.get_ref());
@@ -176,6 +188,7 @@ impl Resolver<'_> {
             self.problems.push(Problem::at(first.span(), message).help(help));
         }
         let prefix = self.prefix(&route.path);
+        let authentication = self.authentication(&route.authentication, issuers);
         let texts = |list: &Option<Vec<Spanned<String>>>| {
             list.as_ref().map(|list| list.iter().map(|item| item.get_ref().clone()).collect::<Vec<_>>())
         };
@@ -202,6 +215,8 @@ impl Resolver<'_> {
         Some(Route {
             name: name.to_owned(),
             prefix: prefix?,
+            authentication: authentication?,
+            forward_authorization: route.forward_authorization,
             upstream_name: route.upstream.get_ref().clone(),
             upstream: replicas.as_ref()?.bases.first()?.clone(),
             replicas: replicas?,

@@ -7,6 +7,7 @@ url = "http://127.0.0.1:8080/fhir"
 [routes.fhir]
 path = "/fhir"
 upstream = "hapi"
+authentication = "none"
 "#;
 
 fn problems(text: &str) -> Vec<String> {
@@ -147,7 +148,7 @@ fn messages_point_into_the_file_and_suggest_the_near_miss() {
         ),
         (
             "[routes.fhir]",
-            "[routes.other]\npath = \"/fhir/r4\"\nupstream = \"hapi\"\n[routes.fhir]",
+            "[routes.other]\npath = \"/fhir/r4\"\nupstream = \"hapi\"\nauthentication = \"none\"\n[routes.fhir]",
             &["the routes fhir and other overlap"],
         ),
     ] {
@@ -162,12 +163,12 @@ fn messages_point_into_the_file_and_suggest_the_near_miss() {
 fn a_secret_in_the_file_is_not_repeated() {
     let digits = "1234567890123456789";
     for (written, said) in [
-        (format!("\"{digits}\""), "line 10: a secret is not written here"),
-        (digits.to_owned(), "line 10: a secret is not written here"),
-        (format!("[\"{digits}\"]"), "line 10: a secret is not written here"),
+        (format!("\"{digits}\""), "line 11: a secret is not written here"),
+        (digits.to_owned(), "line 11: a secret is not written here"),
+        (format!("[\"{digits}\"]"), "line 11: a secret is not written here"),
         // No TOML at all.
-        (format!("x{digits}"), "line 10: "),
-        (format!("\"{digits}"), "line 10: "),
+        (format!("x{digits}"), "line 11: "),
+        (format!("\"{digits}"), "line 11: "),
     ] {
         let text = GOOD.to_owned()
             + &format!("[plugins.deid]\ncomponent = \"x.wasm\"\ngrants.pseudonym = {{ key = {written} }}\n");

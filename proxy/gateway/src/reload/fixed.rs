@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     const TEXT: &str = "[server]\nworkers = 2\n[upstreams.hapi]\nurl = \"http://127.0.0.1:8080/fhir\"\n\
-                        [routes.fhir]\npath = \"/fhir\"\nupstream = \"hapi\"\n";
+                        [routes.fhir]\npath = \"/fhir\"\nupstream = \"hapi\"\nauthentication = \"none\"\n";
 
     #[test]
     fn each_difference_is_named_where_it_stands() {

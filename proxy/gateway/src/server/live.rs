@@ -179,7 +179,7 @@ mod tests {
     use crate::config::Config;
 
     const TEXT: &str = "[server]\nworkers = 2\n[upstreams.hapi]\nurl = \"http://127.0.0.1:9/fhir\"\n\
-                        [routes.fhir]\npath = \"/fhir\"\nupstream = \"hapi\"\n";
+                        [routes.fhir]\npath = \"/fhir\"\nupstream = \"hapi\"\nauthentication = \"none\"\n";
 
     #[tokio::test]
     async fn the_old_state_goes_with_its_last_request() {

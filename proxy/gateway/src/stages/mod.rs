@@ -1,5 +1,6 @@
 //! The stages of the pipeline, one concern each. Their order stands in `pipeline.rs`.
 
+pub mod authenticate;
 pub mod batch;
 pub mod body;
 pub mod breaker;

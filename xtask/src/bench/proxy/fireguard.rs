@@ -87,12 +87,14 @@ fn config(
     if let Some(start) = extras.concurrency {
         line(format!("concurrency = {{ start = {start} }}"));
     }
-    line(format!("[routes.fhir]\npath = \"/fhir\"\nupstream = \"hapi\"\ncompression = true\n{RATE}"));
+    line(format!(
+        "[routes.fhir]\npath = \"/fhir\"\nupstream = \"hapi\"\nauthentication = \"none\"\ncompression = true\n{RATE}"
+    ));
     if extras.plugin {
         let rules = repository::root().join("policies/deid/research.json");
         let component = repository::target().join("plugins/deid.wasm");
         let key = write("pseudonym.key", KEY)?;
-        line("[routes.research]\npath = \"/research\"\nupstream = \"hapi\"\nread_only = true\nplugins = [\"deid\"]".to_owned());
+        line("[routes.research]\npath = \"/research\"\nupstream = \"hapi\"\nauthentication = \"none\"\nread_only = true\nplugins = [\"deid\"]".to_owned());
         line(format!(
             "[plugins.deid]\ncomponent = \"{}\"\non_failure = \"refuse\"\nfiles = {{ rules = \"{}\" }}\n\
              grants.pseudonym = {{ key = \"file:{}\", project = \"bench\" }}",
