@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use fireguard_access::policy::Decisions;
 use fireguard_access::surface::Surface;
 use fireguard_fhir::base::Base;
 use fireguard_fhir::interaction::SealPages;
@@ -51,6 +52,8 @@ pub struct Route {
     pub prefix: String,
     /// Who may come in.
     pub authentication: config::Authentication,
+    /// What is decided of them; none: whatever the route lets through is allowed.
+    pub decisions: Option<Arc<Decisions>>,
     /// The FHIR server's name in the configuration.
     pub upstream_name: String,
     /// The FHIR server's base as seen from here, and if there are several replicas the first one's.
@@ -180,6 +183,10 @@ impl Shared {
                 pages,
                 name: route.name.into(),
                 prefix: route.prefix,
+                decisions: match route.authentication {
+                    config::Authentication::None => None,
+                    config::Authentication::Ways(_) => Some(Arc::new(Decisions::by_scopes())),
+                },
                 authentication: route.authentication,
                 server,
                 upstream_name: route.upstream_name,
