@@ -4,6 +4,7 @@
 
 pub mod audit;
 pub mod authentication;
+pub mod confinement;
 pub mod decision;
 pub mod principal;
 pub mod resource;

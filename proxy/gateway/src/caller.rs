@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use fireguard_access::decision::Judge;
+use fireguard_access::confinement::{Confinement, Granted};
+use fireguard_access::decision::{Action, Judge};
 use fireguard_access::principal::Principal;
 
 /// Who asks on a route. Cheap to clone.
@@ -12,4 +13,32 @@ pub struct Caller {
     pub principal: Option<Arc<Principal>>,
     /// Decides what the caller may do; none: whatever the route lets through.
     pub judge: Option<Arc<dyn Judge>>,
+    /// What gate 1 lets through; none: it has not been asked, or there is no judge.
+    pub granted: Option<Arc<Granted>>,
+}
+
+/// Who decides of each resource, and how far an exchange goes.
+#[derive(Debug, Clone)]
+pub struct Confined {
+    /// Decides.
+    pub judge: Arc<dyn Judge>,
+    granted: Option<Arc<Granted>>,
+}
+
+impl Caller {
+    /// How its exchange is confined; none: no resource has to be looked at.
+    pub fn confined(&self) -> Option<Confined> {
+        let judge = self.judge.as_ref()?;
+        let free = self.granted.as_ref().is_some_and(|granted| granted.confinement.is_none());
+        (!free).then(|| Confined { judge: Arc::clone(judge), granted: self.granted.clone() })
+    }
+}
+
+impl Confined {
+    /// How far the exchange goes.
+    pub fn confinement(&self) -> &Confinement {
+        /// Nobody has asked gate 1: everything is looked at, as if it were read.
+        static UNASKED: Confinement = Confinement { shown: Action::Read, narrowed: None };
+        self.granted.as_ref().and_then(|granted| granted.confinement.as_ref()).unwrap_or(&UNASKED)
+    }
 }
