@@ -8,6 +8,8 @@ pub mod gateway;
 pub mod guest;
 pub mod hapi;
 pub mod install;
+#[cfg(feature = "async")]
+pub mod issuer;
 pub mod plugins;
 pub mod repository;
 #[cfg(feature = "async")]
