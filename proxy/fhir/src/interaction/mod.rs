@@ -34,7 +34,7 @@ pub use head::{Handling, Head, IfNoneMatch, Preconditions, Prefer, Return};
 pub use limits::REFUSED_PARAMETERS;
 pub use names::{Id, OperationName};
 pub(crate) use page::is_page;
-pub use page::{PAGE, Page, PageBundle, Pages, SealPages};
+pub use page::{FILE, JOB, PAGE, Page, PageBundle, Pages, SealPages, is_job_status};
 pub use parse::parse;
 pub use refusal::Refusal;
 pub use request::{Request, Target};

@@ -23,6 +23,28 @@ pub trait SealPages: Send + Sync {
     /// # Errors
     /// It was not sealed here for this caller, or not lately.
     fn open(&self, token: &str) -> Result<String, Refusal>;
+
+    /// The same for the id of a job; none: callers may know it.
+    fn seal_job(&self, id: &str) -> Option<String> {
+        let _ = id;
+        None
+    }
+
+    /// The same for the id of a Binary that is a job's file; none: callers may know it.
+    fn seal_file(&self, id: &str) -> Option<String> {
+        let _ = id;
+        None
+    }
+}
+
+/// The parameter that names a job.
+pub const JOB: &str = "_jobId";
+/// The parameter that names a file of a job, sealed: it stands beside no job.
+pub const FILE: &str = "_file";
+
+/// Whether an operation says how a job is getting on, or ends it: `$export-poll-status`.
+pub fn is_job_status(operation: &str) -> bool {
+    operation.starts_with('$') && operation.ends_with("-poll-status")
 }
 
 /// Which form links to pages have in a request.

@@ -1,8 +1,8 @@
 //! From a head to a [`Request`].
 
 use super::{
-    BodyKind, Head, Interaction, OperationMethod, OperationName, OperationScope, Page, Preconditions, Prefer,
-    Refusal, Request, limits, path::Route, refusal::shown, request::take_presentation,
+    BodyKind, FILE, Head, Interaction, OperationMethod, OperationName, OperationScope, Page, Preconditions, Prefer,
+    Refusal, Request, is_job_status, limits, path::Route, refusal::shown, request::take_presentation,
 };
 use crate::{ResourceType, format::Accept, format::Format, operations, parameters::Parameters};
 
@@ -30,7 +30,7 @@ pub fn parse(head: &Head<'_>) -> Result<Request, Refusal> {
 
     let body = BodyKind::of(&interaction, form, head.content_type, head.xml)?;
     let accept = Accept::parse(head.accept, head.xml);
-    let binary_raw = format.is_none() && reads_binary(&interaction) && accept.raw();
+    let binary_raw = format.is_none() && reads_content(&interaction, &parameters) && accept.raw();
     let format = match (format, accept.format()) {
         (Some(format), _) | (None, Ok(format)) => format,
         (None, Err(_)) if binary_raw => Format::FhirJson,
@@ -172,10 +172,13 @@ fn operation(scope: OperationScope, name: OperationName, verb: Verb) -> Result<I
     Ok(Interaction::Operation { scope, name, method })
 }
 
-fn reads_binary(interaction: &Interaction) -> bool {
-    matches!(
-        interaction,
-        Interaction::Read { ty: ResourceType::Binary, .. }
-            | Interaction::VersionRead { ty: ResourceType::Binary, .. }
-    )
+/// Whether it may be answered by the content of a Binary: a job's file is one.
+fn reads_content(interaction: &Interaction, parameters: &Parameters) -> bool {
+    match interaction {
+        Interaction::Read { ty, .. } | Interaction::VersionRead { ty, .. } => *ty == ResourceType::Binary,
+        Interaction::Operation { name, method: OperationMethod::Get, .. } => {
+            is_job_status(name.as_str()) && parameters.get(FILE).is_some()
+        }
+        _ => false,
+    }
 }

@@ -352,3 +352,61 @@ proptest! {
         prop_assert_eq!(inward(&theirs, patch, size), theirs);
     }
 }
+
+/// Seals by what can be seen.
+struct Marked;
+
+impl crate::interaction::SealPages for Marked {
+    fn seal(&self, query: &str) -> String {
+        format!("page{}", query.len())
+    }
+
+    fn open(&self, token: &str) -> Result<String, crate::interaction::Refusal> {
+        Ok(token.to_owned())
+    }
+
+    fn seal_job(&self, id: &str) -> Option<String> {
+        Some(format!("job.{id}"))
+    }
+
+    fn seal_file(&self, id: &str) -> Option<String> {
+        Some(format!("file.{id}"))
+    }
+}
+
+#[test]
+fn jobs_and_their_files_are_named_by_what_was_sealed() {
+    let base = |text| Base::parse(text).unwrap();
+    let rewrite = Rewrite::new(vec![base("http://hapi:8080/fhir")], base("https://public.example/r4"));
+    let sealed = rewrite.sealing(Arc::new(Marked));
+    let of_job = sealed.clone().of_job("$export-poll-status");
+    let status = "https://public.example/r4/$export-poll-status";
+    for (url, plain, job) in [
+        (
+            "http://hapi:8080/fhir/$export-poll-status?_jobId=a-1",
+            Some(format!("{status}?_jobId=job.a-1")),
+            Some(format!("{status}?_jobId=job.a-1")),
+        ),
+        // HAPI may have been told our base.
+        (
+            "https://public.example/r4/$export-poll-status?x=y&_jobId=a-1",
+            Some(format!("{status}?_jobId=job.a-1")),
+            Some(format!("{status}?_jobId=job.a-1")),
+        ),
+        (
+            "http://hapi:8080/fhir/Binary/b2",
+            Some("https://public.example/r4/Binary/b2".to_owned()),
+            Some(format!("{status}?_file=file.b2")),
+        ),
+        ("https://public.example/r4/Binary/b2", None, Some(format!("{status}?_file=file.b2"))),
+        (
+            "http://hapi:8080/fhir/Patient/b2",
+            Some("https://public.example/r4/Patient/b2".to_owned()),
+            Some("https://public.example/r4/Patient/b2".to_owned()),
+        ),
+        ("http://elsewhere/fhir/Binary/b2", None, None),
+    ] {
+        assert_eq!(sealed.url(url), plain, "{url}");
+        assert_eq!(of_job.url(url), job, "{url}");
+    }
+}

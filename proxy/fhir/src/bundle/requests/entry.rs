@@ -1,6 +1,6 @@
 //! What one entry asks for.
 
-use crate::interaction::{Head, Interaction, OperationMethod, Refusal, Request, parse};
+use crate::interaction::{Head, Interaction, OperationMethod, Refusal, Request, is_job_status, parse};
 
 /// What one entry asks for, as it was written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -72,6 +72,13 @@ impl EntryRequest {
         let of_type = match interaction {
             Interaction::Bundle { .. } => {
                 return Err(Refusal::invalid("a Bundle is not carried out in a Bundle"));
+            }
+            // Whose they are is known by their links only.
+            Interaction::Page(_) => {
+                return Err(Refusal::unsupported("pages are not carried out in a Bundle: follow their links"));
+            }
+            Interaction::Operation { name, .. } if is_job_status(name.as_str()) => {
+                return Err(Refusal::unsupported("jobs are not asked for in a Bundle: follow their links"));
             }
             Interaction::Operation { method: OperationMethod::Post, .. } => {
                 return Err(Refusal::unsupported(

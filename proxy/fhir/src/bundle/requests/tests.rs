@@ -28,6 +28,9 @@ fn every_entry_is_an_interaction_of_its_own() {
     for (entry, expected) in [
         (r#"{"request":{"method":"GET","url":"Patient?name=x"}}"#, Ok("search-type")),
         (r#"{"request":{"method":"HEAD","url":"Patient/1"}}"#, Ok("read")),
+        (r#"{"request":{"method":"GET","url":"?_getpages=a-1&_getpagesoffset=20"}}"#, Err(400)),
+        (r#"{"request":{"method":"GET","url":"$export-poll-status?_jobId=a-1"}}"#, Err(400)),
+        (r#"{"request":{"method":"DELETE","url":"$export-poll-status?_jobId=a-1"}}"#, Err(400)),
         (
             r#"{"resource":{"resourceType":"Patient","entry":[{"request":{"method":"DELETE","url":"Patient/no"}}]},
                 "request":{"url":"Patient/1","method":"PUT","ifMatch":"W/\"2\""}}"#,
