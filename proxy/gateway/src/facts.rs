@@ -11,6 +11,7 @@ use fireguard_traffic::rate::{Class, EntryCharge, Standing};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::access_log::{self, Line};
+use crate::audit::Notes;
 use crate::exchange::RequestId;
 use crate::failure::Failure;
 use crate::meters::{self, Labels};
@@ -35,6 +36,8 @@ pub struct Facts {
     pub asked: OnceLock<Arc<Request>>,
     /// Why its answer broke off after the head had left.
     pub abort: OnceLock<String>,
+    /// What is noted for the audit; none: nothing is.
+    pub audit: OnceLock<Arc<Notes>>,
     /// Who pays for the entries of a batch.
     pub batch: OnceLock<EntryCharge>,
     /// How plugins ask the FHIR server.
@@ -88,6 +91,7 @@ impl Facts {
             resource_type: OnceLock::new(),
             asked: OnceLock::new(),
             abort: OnceLock::new(),
+            audit: OnceLock::new(),
             batch: OnceLock::new(),
             requests: OnceLock::new(),
             within: None,

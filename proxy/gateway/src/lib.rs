@@ -6,6 +6,7 @@
 
 pub mod access_log;
 pub mod admin;
+pub mod audit;
 pub mod caller;
 pub mod cli;
 pub mod config;
@@ -34,4 +35,5 @@ pub mod traces;
 pub mod transform;
 pub mod upstreams;
 pub mod values;
+pub mod work;
 pub mod written;

@@ -21,6 +21,7 @@ use crate::failure::{Failure, Source};
 use crate::requests::Requests;
 use crate::server::Peer;
 use crate::stage::{check, layer};
+use crate::stages::audit::{self, shown};
 use crate::stages::plugins::{request, to_client, to_server, written};
 use crate::stages::{
     authenticate, batch, body, breaker, compress, concurrency, cors, enter, forward, gate, hapi, metadata,
@@ -54,6 +55,8 @@ pub fn build(shared: &Arc<Shared>, connections: HashMap<String, Balanced>) -> Pi
         .layer(layer(compress::Compress))
         // Limits one client on one route by what it asks for, before any work is done for it.
         .layer(layer(rate::Rate::new(shared)))
+        // Notes who did what, once it is known who asks, and whatever becomes of it from here on.
+        .layer(layer(audit::Audited::new(shared)))
         // Gate 1: does the route let this interaction through?
         .layer(check(gate::Gate::new(shared)))
         // Makes the body for the server: forms are read and merged, JSON is checked as it streams.
@@ -71,6 +74,8 @@ pub fn build(shared: &Arc<Shared>, connections: HashMap<String, Balanced>) -> Pi
         .layer(layer(rewrite::Rewrite))
         // Splits answers into resources for the route's plugins and rebuilds them from what these let through.
         .layer(layer(to_client::ToClient::new(shared)))
+        // Notes whose data an answer shows that nobody else has looked at.
+        .layer(layer(shown::Shown::new(shared)))
         // Puts right where HAPI does otherwise than FHIR says: versions, lost entries. Outside of what asks again, and
         // inside of plugins: it reads the server's own words.
         .layer(layer(hapi::Hapi::new(shared)))

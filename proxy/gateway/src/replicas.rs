@@ -27,10 +27,19 @@ pub struct Group {
 }
 
 impl Group {
-    /// The replicas of the server a route leads to. Those of `before` are kept, with all that is known of them and the
-    /// connections to them, unless how they are connected to has changed.
+    /// The replicas of the server a route leads to.
     pub fn new(route: &config::Route, limits: &Limits, before: Option<&Arc<Self>>) -> Arc<Self> {
-        let configured = route.replicas.clone();
+        Self::of(&route.upstream_name, route.replicas.clone(), limits, before)
+    }
+
+    /// The replicas of the server of this name. Those of `before` are kept, with all that is known of them and the
+    /// connections to them, unless how they are connected to has changed.
+    pub fn of(
+        name: &str,
+        configured: config::Replicas,
+        limits: &Limits,
+        before: Option<&Arc<Self>>,
+    ) -> Arc<Self> {
         let timeouts = (limits.connect.0, limits.body_idle.0);
         if let Some(before) = before.filter(|b| b.configured == configured && b.timeouts == timeouts) {
             return Arc::clone(before);
@@ -39,7 +48,7 @@ impl Group {
         // With the sessions it has.
         let tls = alike.map_or(&configured.tls, |before| &before.configured.tls);
         let settings = ReplicaSettings {
-            name: route.upstream_name.as_str().into(),
+            name: name.into(),
             endpoints: configured.bases.iter().filter_map(endpoint).collect(),
             tls: tls.as_ref().map(|tls| tls.tls.clone()),
             connect_timeout: timeouts.0,

@@ -15,6 +15,7 @@ use fireguard_traffic::rate::{Quotas, RateLimits, Table};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
+use crate::audit::{Audit, Keeping};
 use crate::config::units::Secret;
 use crate::config::{self, Config, defaults};
 use crate::face::Faces;
@@ -38,6 +39,10 @@ pub struct Shared {
     plugins: Plugins,
     /// What was written, on its way to plugins that want to know; none: there is nowhere to keep it.
     pub written: Option<Arc<Written>>,
+    /// Who did what, on its way to where that is kept; none: there is nowhere to keep it until then.
+    pub audit: Option<Arc<Audit>>,
+    /// Where that is.
+    pub keeping: Option<Arc<Keeping>>,
     /// What rate limits remember.
     clients: Arc<Table>,
     /// Made by chance at the start: seals links to pages where no key is configured.
@@ -70,6 +75,8 @@ pub struct Route {
     pub hapi: config::hapi::Hapi,
     /// What it lets through.
     pub surface: Surface,
+    /// It is noted who does what.
+    pub audit: bool,
     /// The largest request body, in bytes.
     pub request_body: u64,
     /// Places of requests that run, if there are only so many; and how many.
@@ -109,8 +116,11 @@ impl Shared {
     /// As [`Shared::build`].
     pub async fn first(engine: &Plugins, config: Config) -> Result<Self, LoadFailure> {
         let (clients, chance) = (Arc::new(Table::new(defaults::RATE_CLIENTS)), Arc::new(pages::chance()?));
-        let written = engine.state().map(|state| Arc::new(Written::new(Arc::clone(state) as Arc<dyn Queue>)));
-        Self::make(config, engine, written, clients, chance, &[]).await
+        let durable = engine.state().map(|state| {
+            let queue = || Arc::clone(state) as Arc<dyn Queue>;
+            Durable { written: Arc::new(Written::new(queue())), audit: Arc::new(Audit::new(queue())) }
+        });
+        Self::make(config, engine, durable, clients, chance, Before::default()).await
     }
 
     /// What this becomes with another configuration: what does not change in it is kept, with all that was counted.
@@ -119,16 +129,19 @@ impl Shared {
     /// As [`Shared::build`].
     pub async fn succeed(&self, config: Config) -> Result<Self, LoadFailure> {
         let (clients, chance) = (Arc::clone(&self.clients), Arc::clone(&self.chance));
-        Self::make(config, &self.plugins, self.written.clone(), clients, chance, &self.routes).await
+        let durable = self.written.clone().zip(self.audit.clone());
+        let durable = durable.map(|(written, audit)| Durable { written, audit });
+        let before = Before { routes: &self.routes, keeping: self.keeping.as_deref() };
+        Self::make(config, &self.plugins, durable, clients, chance, before).await
     }
 
     async fn make(
         config: Config,
         known: &Plugins,
-        written: Option<Arc<Written>>,
+        durable: Option<Durable>,
         clients: Arc<Table>,
         chance: Arc<Secret>,
-        before: &[Arc<Route>],
+        Before { routes: before, keeping }: Before<'_>,
     ) -> Result<Self, LoadFailure> {
         let plugins = known.load(&config).await?;
         // The one of chance is the last: it seals where there is no other, and opens what it has sealed.
@@ -196,6 +209,7 @@ impl Shared {
                 metadata: Metadata::default(),
                 hapi: route.hapi,
                 surface: route.surface,
+                audit: route.audit,
                 request_body: route.request_body,
                 at_once,
                 rate,
@@ -208,7 +222,9 @@ impl Shared {
             })
         });
         let (routes, server, limits) = (routes.collect(), config.server, config.limits);
-        Ok(Self { routes, server, limits, plugins, written, clients, chance })
+        let keeping = config.audit.map(|audit| Arc::new(Keeping::new(audit, &limits, keeping)));
+        let (written, audit) = durable.map(|durable| (durable.written, durable.audit)).unzip();
+        Ok(Self { routes, server, limits, plugins, written, audit, keeping, clients, chance })
     }
 
     /// The names of the plugins that were not there before.
@@ -223,6 +239,9 @@ impl Shared {
             let requests = Requests::new(self, forward::connections(self, None));
             written.tend(runtime, requests, self.plugins.all());
         }
+        if let Some(audit) = &self.audit {
+            audit.tend(runtime, self.keeping.as_deref());
+        }
     }
 
     /// The route of a path, and what follows its prefix.
@@ -232,6 +251,19 @@ impl Shared {
             (rest.is_empty() || rest.starts_with('/')).then_some((route, rest))
         })
     }
+}
+
+/// What is on its way from the database to where it is to go.
+struct Durable {
+    written: Arc<Written>,
+    audit: Arc<Audit>,
+}
+
+/// What was made of the configuration before.
+#[derive(Default)]
+struct Before<'a> {
+    routes: &'a [Arc<Route>],
+    keeping: Option<&'a Keeping>,
 }
 
 /// Refuses what plugins on a route with writes would make unsafe.

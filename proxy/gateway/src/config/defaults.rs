@@ -68,6 +68,11 @@ pub const METADATA_STALE: Duration = Duration::from_secs(3600);
 /// How long a link to a page is good; HAPI keeps a search for an hour.
 pub const PAGE_LIFETIME: Duration = Duration::from_secs(3600);
 
+/// Audit events that wait for where they are to go.
+pub const AUDIT_WAITING: u32 = 100_000;
+/// How large a file of audit events becomes.
+pub const AUDIT_FILE: u64 = 64 << 20;
+
 /// The largest request body.
 pub const REQUEST_BODY: u64 = 64 << 20;
 /// How many times longer a body may become that is decoded, beyond its first MiB.

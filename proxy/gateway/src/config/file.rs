@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::audit::Audit;
 use super::defaults;
 use super::grants::{FhirClient, HttpOut, KeyValue, ObjectStore, Terminology};
 use super::hapi::Hapi;
@@ -38,6 +39,8 @@ pub struct File {
     /// What is kept durably.
     #[serde(default)]
     pub state: State,
+    /// Who did what.
+    pub audit: Option<Audit>,
     /// Links to further pages.
     #[serde(default)]
     pub pages: Pages,
@@ -187,6 +190,9 @@ pub struct Route {
     /// Send the caller's `Authorization` header on to the FHIR server. Without it nobody but Fireguard sees a token.
     #[serde(default)]
     pub forward_authorization: bool,
+    /// Note who does what, where `[audit]` says where to; `false`: not on this route.
+    #[serde(default = "yes")]
+    pub audit: bool,
     /// Refuse every interaction that changes something.
     #[serde(default)]
     pub read_only: bool,
@@ -220,6 +226,10 @@ pub struct Route {
     /// Where HAPI does otherwise than FHIR says, and this route puts it right.
     #[serde(default)]
     pub hapi: Hapi,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// Pages of other origins in browsers.

@@ -1,5 +1,6 @@
 //! The configuration: read, checked as a whole, resolved.
 
+pub mod audit;
 pub mod defaults;
 pub mod file;
 pub mod grants;
@@ -46,6 +47,8 @@ pub struct Config {
     pub plugins: Vec<Plugin>,
     /// The directory of what is kept durably.
     pub state: Option<PathBuf>,
+    /// Who did what, and where that is noted.
+    pub audit: Option<audit::Auditing>,
     /// Links to further pages.
     pub pages: Pages,
     /// Times and sizes.
@@ -113,6 +116,8 @@ pub struct Route {
     pub hapi: hapi::Hapi,
     /// What it lets through.
     pub surface: Surface,
+    /// It is noted who does what.
+    pub audit: bool,
     /// The plugins that see its resources, by index into [`Config::plugins`].
     pub plugins: Vec<usize>,
     /// The largest request body, in bytes.

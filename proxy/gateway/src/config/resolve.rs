@@ -33,6 +33,7 @@ pub(super) fn resolve(file: file::File, folder: &Path) -> Result<Config, Vec<Pro
     let plugins =
         file.plugins.iter().filter_map(|(name, plugin)| resolver.plugin(name, plugin, &file)).collect();
     let state = resolver.state(&file.state);
+    let audit = file.audit.as_ref().and_then(|audit| resolver.audit(audit, &file));
     if file.routes.is_empty() {
         resolver.problems.push(Problem {
             message: "there is no route".into(),
@@ -41,9 +42,17 @@ pub(super) fn resolve(file: file::File, folder: &Path) -> Result<Config, Vec<Pro
         });
     }
     match (server, admin, resolver.problems.is_empty()) {
-        (Some(server), Some(admin), true) => {
-            Ok(Config { server, admin, routes, plugins, state, pages, limits: file.limits, log: file.log })
-        }
+        (Some(server), Some(admin), true) => Ok(Config {
+            server,
+            admin,
+            routes,
+            plugins,
+            state,
+            audit,
+            pages,
+            limits: file.limits,
+            log: file.log,
+        }),
         _ => Err(resolver.problems),
     }
 }
@@ -226,6 +235,7 @@ impl Resolver<'_> {
             breaker: known?.breaker.policy(),
             hapi: route.hapi,
             surface: surface.ok()?,
+            audit: route.audit && file.audit.is_some(),
             plugins,
             request_body: route.request_body.as_ref().map_or(most, |own| *own.get_ref()).0,
             requests_at_once: route.requests_at_once,

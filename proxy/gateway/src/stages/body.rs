@@ -97,6 +97,9 @@ impl Stage<Asked> for MakeBody {
                     let form = timeout(self.form, form).await.map_err(|_| too_slow())??;
                     request = Arc::new(Arc::unwrap_or_clone(request).with_form(&form, route.xml)?);
                     facts.answer_in(request.format);
+                    if let Some(notes) = facts.audit.get() {
+                        notes.understood(&request);
+                    }
                     // Gate 1 has seen the parameters of the URL only.
                     self.rules.judge(&route, &request)?;
                     relative.request(Arc::make_mut(&mut request));

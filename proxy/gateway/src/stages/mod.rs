@@ -1,6 +1,7 @@
 //! The stages of the pipeline, one concern each. Their order stands in `pipeline.rs`.
 
 pub mod authenticate;
+pub mod audit;
 pub mod batch;
 pub mod body;
 pub mod breaker;

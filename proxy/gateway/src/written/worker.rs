@@ -13,18 +13,10 @@ use tokio::time::sleep;
 use super::{event, name};
 use crate::requests::Requests;
 use crate::stages::plugins::meters::{self, Spent};
+use crate::work::{self, FIRST_PAUSE, LONGEST_PAUSE, LOOK, pause};
 
 /// So many events are handed over in one call.
 const BATCH: u32 = 16;
-/// What a worker has taken comes again after this time, unless it says that it still has it: so soon does a successor
-/// go on where a process was killed.
-const LEASE: Duration = Duration::from_secs(15);
-/// The pause after a first failure; it doubles with every further one.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// No pause is longer.
-const LONGEST_PAUSE: Duration = Duration::from_secs(600);
-/// How often the queue is looked at where nothing says that there is anything: for what is due again.
-const LOOK: Duration = Duration::from_millis(500);
 
 /// Works until the plugin is no more.
 pub(super) async fn run(
@@ -61,31 +53,25 @@ async fn turn(
     plugin: &Plugin,
 ) -> Result<usize, StateError> {
     let name = name(plugin.name());
-    let leased = queue.lease(&name, BATCH, LEASE).await?;
-    let taken = leased.len();
-    let held = leased.iter().map(|leased| (leased.id, leased.attempt)).collect();
-    let mut settlements = Vec::with_capacity(taken);
-    let mut tasks = Vec::with_capacity(taken);
-    for Leased { id, attempt, content } in leased {
-        match event::decode(content) {
-            Ok(mut event) => {
-                event.extras.push(Field { name: "attempt".to_owned(), value: attempt.to_string() });
-                tasks.push((Settlement { id, attempt, again: None }, event));
-            }
-            Err(error) => {
-                tracing::error!(plugin = plugin.name(), id, %error, "an event cannot be read: it stays");
-                settlements.push(Settlement { id, attempt, again: Some(LONGEST_PAUSE) });
+    let (taken, standing) = work::turn(queue, &name, BATCH, async |leased: Vec<Leased>| {
+        let mut settlements = Vec::with_capacity(leased.len());
+        let mut tasks = Vec::with_capacity(leased.len());
+        for Leased { id, attempt, content } in leased {
+            match event::decode(content) {
+                Ok(mut event) => {
+                    event.extras.push(Field { name: "attempt".to_owned(), value: attempt.to_string() });
+                    tasks.push((Settlement { id, attempt, again: None }, event));
+                }
+                Err(error) => {
+                    tracing::error!(plugin = plugin.name(), id, %error, "an event cannot be read: it stays");
+                    settlements.push(Settlement { id, attempt, again: Some(LONGEST_PAUSE) });
+                }
             }
         }
-    }
-    settlements.extend(tokio::select! {
-        worked = work(requests, plugin, tasks) => worked,
-        error = hold(queue, &name, held) => return Err(error),
-    });
-    if !settlements.is_empty() {
-        queue.settle(&name, settlements).await?;
-    }
-    let standing = queue.standing(&name).await?;
+        settlements.extend(worked(requests, plugin, tasks).await);
+        settlements
+    })
+    .await?;
     let label = || plugin.name().to_owned();
     gauge!("fireguard_plugin_events", "plugin" => label()).set(standing.length as f64);
     let oldest = standing.oldest.unwrap_or_default().as_secs_f64();
@@ -93,18 +79,8 @@ async fn turn(
     Ok(taken)
 }
 
-/// Holds what is being worked on, until that cannot be said any more.
-async fn hold(queue: &dyn Queue, name: &str, held: Vec<(u64, u32)>) -> StateError {
-    loop {
-        sleep(LEASE / 3).await;
-        if let Err(error) = queue.hold(name, held.clone(), LEASE).await {
-            return error;
-        }
-    }
-}
-
 /// Hands events over: all at once, and if that fails each for itself, so that one does not hold up the others.
-async fn work(
+async fn worked(
     requests: &ArcSwapOption<Requests>,
     plugin: &Plugin,
     tasks: Vec<(Settlement, Event)>,
@@ -159,22 +135,4 @@ fn after(task: Settlement, settled: Settled) -> Settlement {
         }
     };
     Settlement { again, ..task }
-}
-
-/// After the first attempt, the second, …
-fn pause(attempt: u32) -> Duration {
-    FIRST_PAUSE.saturating_mul(1 << attempt.saturating_sub(1).min(16)).min(LONGEST_PAUSE)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_grow_up_to_a_bound() {
-        let seconds = [(1, 1), (2, 2), (3, 4), (10, 512), (11, 600), (u32::MAX, 600)];
-        for (attempt, expected) in seconds {
-            assert_eq!(pause(attempt), Duration::from_secs(expected), "{attempt}");
-        }
-    }
 }

@@ -1,5 +1,5 @@
-//! The written phase: what the server has acknowledged is kept for the plugins that want to know, before the client
-//! learns of it.
+//! The written phase: what the server has acknowledged is kept for the plugins that want to know, and for the audit,
+//! before the client learns of it.
 
 mod events;
 
@@ -10,10 +10,12 @@ use fireguard_fhir::bundle::responses::{EntryResponse, Responses};
 use fireguard_fhir::interaction::Interaction;
 use fireguard_fhir::outcome::IssueCode;
 use fireguard_plugin_host::{Event, Phase};
+use fireguard_state::StateError;
 use http::header::{self, HeaderMap};
 use http::{Response, StatusCode};
 
 use self::events::{Known, Writes};
+use crate::audit::Notes;
 use crate::exchange::Ready;
 use crate::failure::{Failure, Source};
 use crate::stage::{Answer, Next, Stage};
@@ -21,7 +23,7 @@ use crate::state::{Route, Shared};
 use crate::transform::{Transform, transformed};
 use crate::written::Written;
 
-/// The stage. Answers 500 for a write that was carried out and could not be kept for a plugin.
+/// The stage. Answers 500 for a write that was carried out and could not be kept.
 pub struct WrittenPhase {
     written: Option<Arc<Written>>,
     /// The largest resource that is kept with its event, in bytes.
@@ -43,16 +45,17 @@ impl Stage<Ready> for WrittenPhase {
     type Out = Ready;
 
     fn pass(&self, ready: Ready) -> Result<Ready, Ready> {
+        let told = || ready.route.plugins.iter().any(|a| a.plugin.phases().contains(Phase::Written));
         let concerned = self.written.is_some()
             && !ready.request.interaction.is_safe()
-            && ready.route.plugins.iter().any(|a| a.plugin.phases().contains(Phase::Written));
+            && (ready.facts.audit.get().is_some() || told());
         if concerned { Err(ready) } else { Ok(ready) }
     }
 
     async fn handle<N: Next<Ready>>(self: Arc<Self>, ready: Ready, mut next: N) -> Answer {
         let Some(written) = self.written.clone() else { return next.call(ready).await };
-        let keep =
-            Keep { written, route: Arc::clone(&ready.route), writes: Writes::of(&ready, self.resource) };
+        let (route, audit) = (Arc::clone(&ready.route), ready.facts.audit.get().cloned());
+        let keep = Keep { written, route, audit, writes: Writes::of(&ready, self.resource) };
         let bundle = matches!(ready.request.interaction, Interaction::Bundle { .. });
         let (interaction, sent) = (ready.request.interaction.clone(), ready.again());
         let answer = next.call(ready).await?;
@@ -91,11 +94,22 @@ fn response(status: StatusCode, headers: &HeaderMap) -> EntryResponse {
 struct Keep {
     written: Arc<Written>,
     route: Arc<Route>,
+    /// What is noted for the audit.
+    audit: Option<Arc<Notes>>,
     writes: Writes,
 }
 
 impl Keep {
     async fn all(&self, events: Vec<Event>) -> Result<(), Failure> {
+        let failed = |of: &str, error: StateError| {
+            let message = "the request was carried out, but could not be noted";
+            let status = StatusCode::INTERNAL_SERVER_ERROR;
+            let failure = Failure::new(Source::Proxy, status, IssueCode::Exception, message);
+            failure.detail(format!("{of}: {error}"))
+        };
+        if let Some(notes) = &self.audit {
+            notes.wrote(&events).await.map_err(|error| failed("audit", error))?;
+        }
         for attached in &self.route.plugins {
             let wants =
                 |event: &&Event| attached.plugin.wants_written(&event.interaction, &event.resource_type);
@@ -103,13 +117,8 @@ impl Keep {
             if wanted.is_empty() {
                 continue;
             }
-            self.written.append(attached.plugin.name(), &wanted).await.map_err(|error| {
-                let message =
-                    "the request was carried out, but could not be noted for a plugin of this route";
-                let status = StatusCode::INTERNAL_SERVER_ERROR;
-                Failure::new(Source::Proxy, status, IssueCode::Exception, message)
-                    .detail(format!("plugin {}: {error}", attached.plugin.name()))
-            })?;
+            let appended = self.written.append(attached.plugin.name(), &wanted).await;
+            appended.map_err(|error| failed(&format!("plugin {}", attached.plugin.name()), error))?;
         }
         Ok(())
     }
