@@ -113,7 +113,7 @@ impl Parameters {
     }
 
     /// Takes out every parameter of exactly this name and answers their values.
-    pub(crate) fn take(&mut self, name: &str) -> Vec<String> {
+    pub fn take(&mut self, name: &str) -> Vec<String> {
         self.0.extract_if(.., |(own, _)| own == name).map(|(_, value)| value).collect()
     }
 

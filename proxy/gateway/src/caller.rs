@@ -5,6 +5,9 @@ use std::sync::Arc;
 use fireguard_access::confinement::{Confinement, Granted};
 use fireguard_access::decision::{Action, Judge};
 use fireguard_access::principal::Principal;
+use fireguard_fhir::interaction::Id;
+
+use crate::holder::Holder;
 
 /// Who asks on a route. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -15,6 +18,10 @@ pub struct Caller {
     pub judge: Option<Arc<dyn Judge>>,
     /// What gate 1 lets through; none: it has not been asked, or there is no judge.
     pub granted: Option<Arc<Granted>>,
+    /// Whom the link to a page was made for that is followed; none: none is.
+    pub page_of: Option<Holder>,
+    /// The Binary that is the file of the caller's own job, if that is asked for. The job was judged when it began.
+    pub file: Option<Id>,
 }
 
 /// Who decides of each resource, and how far an exchange goes.

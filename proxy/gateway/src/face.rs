@@ -20,6 +20,18 @@ pub struct Face {
     pub forwarded: [(HeaderName, HeaderValue); 3],
 }
 
+impl Face {
+    /// The same for one caller, for whom links to pages and jobs are sealed.
+    pub fn sealing(&self, pages: Arc<dyn SealPages>) -> Self {
+        Self {
+            base: self.base.clone(),
+            to_client: Arc::new(Rewrite::clone(&self.to_client).sealing(pages)),
+            to_server: Arc::clone(&self.to_server),
+            forwarded: self.forwarded.clone(),
+        }
+    }
+}
+
 /// The faces of a route. The last one is kept: most clients use the same base.
 pub struct Faces {
     server: Vec<Base>,

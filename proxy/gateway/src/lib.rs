@@ -17,6 +17,7 @@ pub mod failure;
 mod fhir_server;
 pub mod files;
 pub mod grants;
+pub mod holder;
 pub mod logging;
 pub mod metadata;
 pub mod meters;

@@ -1,23 +1,25 @@
-//! Links to further pages, sealed.
+//! Links to further pages, to jobs and to their files, sealed.
 //!
-//! HAPI's links name a search by a UUID that anybody may follow, on any route, at any offset. Callers get an
-//! encrypted and authenticated token instead (AES-256-GCM with a random 96-bit nonce), which is good for one
-//! route and one server and for a limited time. Nodes that share keys open each other's.
+//! HAPI's links name a search by a UUID that anybody may follow, on any route, at any offset; jobs and their files
+//! likewise. Callers get an encrypted and authenticated token instead (AES-256-GCM with a random 96-bit nonce), which is
+//! good for one caller on one route to one server and for a limited time. Nodes that share keys open each other's.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
 use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use fireguard_access::principal::Principal;
 use fireguard_fhir::interaction::{Refusal, SealPages};
 use fireguard_fhir::outcome::IssueCode;
 use zeroize::Zeroizing;
 
 use crate::config::units::Secret;
+use crate::holder::Holder;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// Version, id of the key.
 const HEAD: usize = 1 + KEY_ID;
 const KEY_ID: usize = 4;
@@ -42,11 +44,36 @@ struct Key {
 #[error("no key for page links can be made")]
 pub struct NoKey;
 
-/// What a token is good for.
+/// What tokens of a route are good for.
 pub struct Binding {
     ring: Arc<KeyRing>,
     /// Route and server, with their lengths: authenticated, not sent.
     context: Vec<u8>,
+}
+
+/// What a token leads to; authenticated, not sent: none is good as another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leads {
+    /// To a page of a search or history; the text is the query of the server's link.
+    ToPage,
+    /// To a job, by its id.
+    ToJob,
+    /// To a file of a job, by the id of a Binary.
+    ToFile,
+}
+
+/// Seals for one caller of a route.
+pub struct ForCaller {
+    binding: Arc<Binding>,
+    caller: Arc<Principal>,
+    /// Found out when it is needed: most answers have no links to pages.
+    holder: OnceLock<Holder>,
+}
+
+/// Opens a page for a caller who is not known yet, and remembers whom it was sealed for.
+pub struct Opening<'a> {
+    binding: &'a Binding,
+    holder: OnceLock<Holder>,
 }
 
 /// A secret of chance.
@@ -102,25 +129,49 @@ impl aws_lc_rs::hkdf::KeyType for Length {
 }
 
 impl Binding {
-    fn aad(&self, head: &[u8]) -> Aad<Vec<u8>> {
-        Aad::from([head, &self.context].concat())
+    /// A token for this holder.
+    pub fn seal(&self, leads: Leads, holder: Holder, text: &str) -> String {
+        // Sealing fails only for want of chance; an empty token leads nowhere.
+        self.seal_at(leads, holder, text, SystemTime::now()).unwrap_or_default()
     }
 
-    fn seal_at(&self, query: &str, now: SystemTime) -> Option<String> {
+    /// What was sealed, and for whom.
+    ///
+    /// # Errors
+    /// It was not sealed here for this, or not lately.
+    pub fn open(&self, leads: Leads, token: &str) -> Result<(Holder, String), Refusal> {
+        self.open_at(leads, token, SystemTime::now())
+    }
+
+    /// For one caller.
+    pub fn of(self: &Arc<Self>, caller: Arc<Principal>) -> ForCaller {
+        ForCaller { binding: Arc::clone(self), caller, holder: OnceLock::new() }
+    }
+
+    /// For a caller who is not known yet.
+    pub fn opening(&self) -> Opening<'_> {
+        Opening { binding: self, holder: OnceLock::new() }
+    }
+
+    fn aad(&self, leads: Leads, head: &[u8]) -> Aad<Vec<u8>> {
+        Aad::from([head, &[leads as u8], &self.context].concat())
+    }
+
+    fn seal_at(&self, leads: Leads, holder: Holder, text: &str, now: SystemTime) -> Option<String> {
         let key = self.ring.keys.first()?;
         let until = seconds(now + self.ring.lifetime).to_be_bytes();
         let mut token = vec![VERSION];
         token.extend_from_slice(&key.id);
-        let mut body = [&until[..], query.as_bytes()].concat();
-        let nonce = key.aead.seal_in_place_append_tag(self.aad(&token), &mut body).ok()?;
+        let mut body = [&until[..], holder.as_bytes(), text.as_bytes()].concat();
+        let nonce = key.aead.seal_in_place_append_tag(self.aad(leads, &token), &mut body).ok()?;
         token.extend_from_slice(nonce.as_ref());
         token.extend_from_slice(&body);
         Some(URL_SAFE_NO_PAD.encode(token))
     }
 
-    fn open_at(&self, token: &str, now: SystemTime) -> Result<String, Refusal> {
+    fn open_at(&self, leads: Leads, token: &str, now: SystemTime) -> Result<(Holder, String), Refusal> {
         let mut bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| foreign())?;
-        if bytes.len() < HEAD + NONCE + TIME + TAG || bytes[0] != VERSION {
+        if bytes.len() < HEAD + NONCE + TIME + Holder::LENGTH + TAG || bytes[0] != VERSION {
             return Err(foreign());
         }
         let (head, rest) = bytes.split_at_mut(HEAD);
@@ -128,24 +179,72 @@ impl Binding {
         let key = self.ring.keys.iter().find(|key| key.id == head[1..]).ok_or_else(gone)?;
         let (nonce, body) = rest.split_at_mut(NONCE);
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| foreign())?;
-        let opened = key.aead.open_in_place(nonce, self.aad(head), body).map_err(|_| foreign())?;
-        let (until, query) = opened.split_at(TIME);
+        let opened = key.aead.open_in_place(nonce, self.aad(leads, head), body).map_err(|_| foreign())?;
+        let (until, opened) = opened.split_at(TIME);
+        let (holder, text) = opened.split_at(Holder::LENGTH);
         let until = u64::from_be_bytes(until.try_into().unwrap_or_default());
         if until < seconds(now) {
             return Err(gone());
         }
-        String::from_utf8(query.to_vec()).map_err(|_| foreign())
+        let holder = Holder::read(holder).ok_or_else(foreign)?;
+        Ok((holder, String::from_utf8(text.to_vec()).map_err(|_| foreign())?))
     }
 }
 
+/// For anyone: on a route that is open to anyone. Its jobs and files have the names that the server gave them.
 impl SealPages for Binding {
     fn seal(&self, query: &str) -> String {
-        // Sealing fails only for want of chance; an empty token leads nowhere.
-        self.seal_at(query, SystemTime::now()).unwrap_or_default()
+        Self::seal(self, Leads::ToPage, Holder::ANYONE, query)
     }
 
     fn open(&self, token: &str) -> Result<String, Refusal> {
-        self.open_at(token, SystemTime::now())
+        let (holder, query) = Self::open(self, Leads::ToPage, token)?;
+        if holder == Holder::ANYONE { Ok(query) } else { Err(foreign()) }
+    }
+}
+
+impl ForCaller {
+    fn holder(&self) -> Holder {
+        *self.holder.get_or_init(|| Holder::of(&self.caller))
+    }
+}
+
+impl SealPages for ForCaller {
+    fn seal(&self, query: &str) -> String {
+        self.binding.seal(Leads::ToPage, self.holder(), query)
+    }
+
+    fn open(&self, token: &str) -> Result<String, Refusal> {
+        let (holder, query) = self.binding.open(Leads::ToPage, token)?;
+        if holder == self.holder() { Ok(query) } else { Err(foreign()) }
+    }
+
+    fn seal_job(&self, id: &str) -> Option<String> {
+        Some(self.binding.seal(Leads::ToJob, self.holder(), id))
+    }
+
+    fn seal_file(&self, id: &str) -> Option<String> {
+        Some(self.binding.seal(Leads::ToFile, self.holder(), id))
+    }
+}
+
+impl Opening<'_> {
+    /// Whom the page was sealed for that was opened; none: none was.
+    pub fn holder(self) -> Option<Holder> {
+        self.holder.into_inner()
+    }
+}
+
+impl SealPages for Opening<'_> {
+    fn seal(&self, query: &str) -> String {
+        SealPages::seal(self.binding, query)
+    }
+
+    fn open(&self, token: &str) -> Result<String, Refusal> {
+        let (holder, query) = self.binding.open(Leads::ToPage, token)?;
+        // A second one would be another's.
+        self.holder.set(holder).map_err(|_| foreign())?;
+        Ok(query)
     }
 }
 
@@ -153,8 +252,8 @@ fn seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
-/// Not ours, not of this route, or changed on the way.
-fn foreign() -> Refusal {
+/// Not ours, not of this route or this caller, or changed on the way.
+pub fn foreign() -> Refusal {
     Refusal::new(400, IssueCode::Invalid, "this is no link to a page of this route")
 }
 
@@ -166,6 +265,7 @@ fn gone() -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::holder::tests::principal;
 
     const QUERY: &str = "_getpages=0a-1&_getpagesoffset=20&_count=20&_bundletype=searchset";
     const HOUR: Duration = Duration::from_secs(3600);
@@ -174,44 +274,72 @@ mod tests {
         Arc::new(KeyRing::new(secrets, HOUR).unwrap())
     }
 
+    fn holder(name: &str) -> Holder {
+        Holder::of(&principal(name))
+    }
+
     #[test]
     fn a_token_opens_where_its_key_is_and_only_on_its_route() {
         let (one, two) = (b"the first secret of all".as_slice(), b"another secret it is".as_slice());
         let now = SystemTime::now();
-        let sealed = ring(&[one]).bind("fhir", "http://hapi").seal_at(QUERY, now).unwrap();
-        for (secrets, route, server, later, expected) in [
-            (&[one][..], "fhir", "http://hapi", HOUR, Ok(())),
-            (&[two, one][..], "fhir", "http://hapi", HOUR, Ok(())),
-            (&[one][..], "fhir", "http://hapi", HOUR + Duration::from_secs(1), Err(410)),
-            (&[two][..], "fhir", "http://hapi", HOUR, Err(410)),
-            (&[][..], "fhir", "http://hapi", HOUR, Err(410)),
-            (&[one][..], "research", "http://hapi", HOUR, Err(400)),
-            (&[one][..], "fhir", "http://other", HOUR, Err(400)),
-            (&[one][..], "fhirhttp", "://hapi", HOUR, Err(400)),
+        let (page, job, ann) = (Leads::ToPage, Leads::ToJob, holder("ann"));
+        let sealed = ring(&[one]).bind("fhir", "http://hapi").seal_at(page, ann, QUERY, now).unwrap();
+        for (secrets, route, server, leads, later, expected) in [
+            (&[one][..], "fhir", "http://hapi", page, HOUR, Ok(())),
+            (&[two, one][..], "fhir", "http://hapi", page, HOUR, Ok(())),
+            (&[one][..], "fhir", "http://hapi", page, HOUR + Duration::from_secs(1), Err(410)),
+            (&[two][..], "fhir", "http://hapi", page, HOUR, Err(410)),
+            (&[][..], "fhir", "http://hapi", page, HOUR, Err(410)),
+            (&[one][..], "research", "http://hapi", page, HOUR, Err(400)),
+            (&[one][..], "fhir", "http://other", page, HOUR, Err(400)),
+            (&[one][..], "fhirhttp", "://hapi", page, HOUR, Err(400)),
+            (&[one][..], "fhir", "http://hapi", job, HOUR, Err(400)),
+            (&[one][..], "fhir", "http://hapi", Leads::ToFile, HOUR, Err(400)),
         ] {
-            let opened = ring(secrets).bind(route, server).open_at(&sealed, now + later);
+            let opened = ring(secrets).bind(route, server).open_at(leads, &sealed, now + later);
             match expected {
-                Ok(()) => assert_eq!(opened.unwrap(), QUERY),
+                Ok(()) => assert_eq!(opened.unwrap(), (ann, QUERY.to_owned())),
                 Err(status) => assert_eq!(opened.unwrap_err().status, status, "{route} {server} {later:?}"),
             }
         }
     }
 
     #[test]
+    fn a_page_opens_for_its_holder_only() {
+        let binding = Arc::new(ring(&[b"the first secret of all"]).bind("fhir", "http://hapi"));
+        let (ann, bob) = (binding.of(principal("ann").into()), binding.of(principal("bob").into()));
+        let (sealed, open) = (ann.seal(QUERY), SealPages::seal(&*binding, QUERY));
+        assert_eq!(ann.open(&sealed).unwrap(), QUERY);
+        assert_eq!(bob.open(&sealed).unwrap_err().status, 400);
+        assert_eq!(SealPages::open(&*binding, &sealed).unwrap_err().status, 400);
+        assert_eq!(ann.open(&open).unwrap_err().status, 400);
+        assert_eq!(SealPages::open(&*binding, &open).unwrap(), QUERY);
+        for (token, expected) in [(&sealed, holder("ann")), (&open, Holder::ANYONE)] {
+            let opening = binding.opening();
+            assert_eq!(SealPages::open(&opening, token).unwrap(), QUERY);
+            assert!(SealPages::open(&opening, token).is_err(), "one request leads to one page");
+            assert_eq!(opening.holder(), Some(expected));
+        }
+        assert_eq!(binding.opening().holder(), None);
+        assert!(SealPages::seal_job(&*binding, "x").is_none() && ann.seal_job("x").is_some());
+    }
+
+    #[test]
     fn nothing_else_opens() {
         let binding = ring(&[b"the first secret of all"]).bind("fhir", "http://hapi");
-        let sealed = binding.seal(QUERY);
-        assert_ne!(sealed, binding.seal(QUERY), "two tokens alike");
+        let sealed = SealPages::seal(&binding, QUERY);
+        assert_ne!(sealed, SealPages::seal(&binding, QUERY), "two tokens alike");
         assert!(!sealed.contains("getpages"));
+        let open = |token: &str| SealPages::open(&binding, token);
         let bytes = URL_SAFE_NO_PAD.decode(&sealed).unwrap();
         for place in 0..bytes.len() {
             let mut changed = bytes.clone();
             changed[place] ^= 1;
-            assert!(binding.open(&URL_SAFE_NO_PAD.encode(changed)).is_err(), "byte {place}");
-            assert!(binding.open(&URL_SAFE_NO_PAD.encode(&bytes[..place])).is_err(), "{place} bytes");
+            assert!(open(&URL_SAFE_NO_PAD.encode(changed)).is_err(), "byte {place}");
+            assert!(open(&URL_SAFE_NO_PAD.encode(&bytes[..place])).is_err(), "{place} bytes");
         }
         for token in ["", "x", "_getpages=0a-1", &format!("{sealed}="), &format!("{sealed}A")] {
-            assert!(binding.open(token).is_err(), "{token}");
+            assert!(open(token).is_err(), "{token}");
         }
     }
 }

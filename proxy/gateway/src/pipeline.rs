@@ -21,6 +21,7 @@ use crate::failure::{Failure, Source};
 use crate::requests::Requests;
 use crate::server::Peer;
 use crate::stage::{check, layer};
+use crate::stages::links;
 use crate::stages::audit::{self, shown};
 use crate::stages::plugins::{request, to_client, to_server, written};
 use crate::stages::{
@@ -51,6 +52,8 @@ pub fn build(shared: &Arc<Shared>, connections: HashMap<String, Balanced>) -> Pi
         .layer(check(route::Route::new(shared)))
         // Finds out who asks. What has to be known of the caller later is known from here on.
         .layer(layer(authenticate::Authenticate))
+        // Lets a link to a page or job lead its holder only.
+        .layer(check(links::Links))
         // Compresses answers where the route says so; errors are too short to gain by it.
         .layer(layer(compress::Compress))
         // Limits one client on one route by what it asks for, before any work is done for it.

@@ -21,7 +21,7 @@ use crate::config::{self, Config, defaults};
 use crate::face::Faces;
 use crate::fhir_server::FhirServer;
 use crate::metadata::Metadata;
-use crate::pages::{self, KeyRing};
+use crate::pages::{self, Binding, KeyRing};
 use crate::plugins::{Attached, LoadFailure, Plugins};
 use crate::replicas::Group;
 use crate::requests::Requests;
@@ -93,8 +93,8 @@ pub struct Route {
     pub xml: bool,
     /// The origins whose pages may read its answers.
     pub cors: Option<Cors>,
-    /// How links to pages are sealed for its callers.
-    pub pages: Arc<dyn SealPages>,
+    /// How links to pages, jobs and files are sealed for its callers.
+    pub pages: Arc<Binding>,
     /// How its clients see it.
     pub faces: Faces,
     /// The plugins that see its resources, in order toward the server.
@@ -189,10 +189,10 @@ impl Shared {
             let at_once = places(&route);
             let (server, rate, group) = (server(&route), limits(&route), group(&route));
             let plugins = route.plugins.iter().filter_map(|index| plugins.get(*index).cloned()).collect();
-            let pages: Arc<dyn SealPages> = Arc::new(ring.bind(&route.name, route.upstream.as_str()));
+            let pages = Arc::new(ring.bind(&route.name, route.upstream.as_str()));
             let bases = group.configured.bases.clone();
             Arc::new(Route {
-                faces: Faces::new(bases, route.prefix.clone(), Arc::clone(&pages)),
+                faces: Faces::new(bases, route.prefix.clone(), Arc::clone(&pages) as Arc<dyn SealPages>),
                 pages,
                 name: route.name.into(),
                 prefix: route.prefix,

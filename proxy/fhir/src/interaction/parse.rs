@@ -1,8 +1,8 @@
 //! From a head to a [`Request`].
 
 use super::{
-    BodyKind, FILE, Head, Interaction, OperationMethod, OperationName, OperationScope, Page, Preconditions, Prefer,
-    Refusal, Request, is_job_status, limits, path::Route, refusal::shown, request::take_presentation,
+    BodyKind, FILE, Head, Interaction, OperationMethod, OperationName, OperationScope, Page, Preconditions,
+    Prefer, Refusal, Request, is_job_status, limits, path::Route, refusal::shown, request::take_presentation,
 };
 use crate::{ResourceType, format::Accept, format::Format, operations, parameters::Parameters};
 

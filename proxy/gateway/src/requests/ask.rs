@@ -8,6 +8,7 @@ use fireguard_plugin_host::FhirRequest;
 use fireguard_traffic::hygiene;
 use http::HeaderMap;
 
+use crate::holder::Holder;
 use crate::state::Route;
 
 /// Why there is no request in it.
@@ -19,7 +20,7 @@ pub(super) enum Unreadable {
     Refused(Box<Refusal>),
 }
 
-/// The request.
+/// The request, and whom the link to a page was made for if it is one.
 ///
 /// # Errors
 /// There is none in it.
@@ -28,7 +29,7 @@ pub(super) fn parse(
     route: &Route,
     base: &Base,
     longest: u64,
-) -> Result<Request, Unreadable> {
+) -> Result<(Request, Option<Holder>), Unreadable> {
     let invalid = |message: &str| Err(Unreadable::Invalid(message.to_owned()));
     if asked.url.len() as u64 > longest {
         return invalid("the URL is too long: search by POST");
@@ -41,10 +42,11 @@ pub(super) fn parse(
         None => (target, None),
     };
     let path = if path.is_empty() { String::new() } else { format!("/{path}") };
+    let opening = route.pages.opening();
     let mut head = Head {
         path: &path,
         query,
-        pages: Pages::Sealed(&*route.pages),
+        pages: Pages::Sealed(&opening),
         xml: route.xml,
         accept: Some("application/fhir+json"),
         content_type: asked.body.as_ref().map(|_| "application/fhir+json"),
@@ -74,7 +76,8 @@ pub(super) fn parse(
         }
         seen.push(name);
     }
-    interaction::parse(&head).map_err(|refusal| Unreadable::Refused(Box::new(refusal)))
+    let request = interaction::parse(&head).map_err(|refusal| Unreadable::Refused(Box::new(refusal)))?;
+    Ok((request, opening.holder()))
 }
 
 /// What of the headers of the exchange goes with it: what says who asks, and nothing of its body.

@@ -157,8 +157,8 @@ impl Asking {
         let _ = facts.route.set(way.route.name.clone());
         let facts = Arc::new(facts);
         let parsed = ask::parse(&asked, &way.route, &way.face.base, limits.request_url.0);
-        let request = match parsed {
-            Ok(request) => request,
+        let (request, page_of) = match parsed {
+            Ok(read) => read,
             Err(ask::Unreadable::Refused(refusal)) => {
                 return Ok(answer::failed(&Failure::from(*refusal), &facts));
             }
@@ -172,7 +172,7 @@ impl Asking {
         let exchange = Exchange {
             id: self.id.clone(),
             client: way.client,
-            caller: way.caller.clone(),
+            caller: caller::Caller { page_of, file: None, ..way.caller.clone() },
             route: Arc::clone(&way.route),
             face: Arc::clone(&way.face),
             request: Arc::new(request),

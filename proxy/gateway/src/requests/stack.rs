@@ -14,7 +14,8 @@ use crate::exchange::Asked;
 use crate::failure::Failure;
 use crate::stage::{check, layer};
 use crate::stages::{
-    batch, body, breaker, concurrency, forward, gate, hapi, metadata, own_writes, rate, retry, rewrite, vet,
+    batch, body, breaker, concurrency, forward, gate, hapi, links, metadata, own_writes, rate, retry,
+    rewrite, vet,
 };
 use crate::state::Shared;
 
@@ -24,6 +25,7 @@ pub(super) type Stack = BoxCloneSyncService<Asked, Response<Body>, Failure>;
 /// Builds it, with the core's connections to the servers, by their names.
 pub(super) fn build(shared: &Arc<Shared>, connections: HashMap<String, Balanced>) -> Stack {
     let stack = ServiceBuilder::new()
+        .layer(check(links::Links))
         .layer(layer(rate::Rate::new(shared)))
         .layer(check(gate::Gate::new(shared)))
         .layer(layer(body::MakeBody::new(shared)))

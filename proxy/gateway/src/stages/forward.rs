@@ -116,7 +116,10 @@ impl<U: Upstream> Forward<U> {
 
 /// The request without its body.
 fn request(ready: &Ready) -> Result<Request<()>, Failure> {
-    let target = ready.request.target();
+    let mut target = ready.request.target();
+    if let Some(id) = &ready.caller.file {
+        target.path_and_query = format!("/Binary/{id}");
+    }
     let mut request = Request::new(());
     *request.method_mut() = target.method.parse().map_err(|_| internal("no such method"))?;
     *request.uri_mut() = uri(&ready.route.upstream, &target.path_and_query)?;
@@ -172,6 +175,9 @@ fn refuse_too_long(request: &Request<()>, host: usize, limit: u64) -> Result<(),
 /// So many headers have room where one has that does not grow.
 const USUAL: usize = 24;
 
+/// What the files of jobs are; asked for something else, HAPI answers with a Binary around it.
+const NDJSON: &str = "application/fhir+ndjson";
+
 /// What the server is told: nothing that the client could have smuggled.
 fn headers(ready: &Ready) -> HeaderMap {
     // Room for all, at once.
@@ -183,7 +189,8 @@ fn headers(ready: &Ready) -> HeaderMap {
         headers.insert(name, value.clone());
     }
     headers.insert(REQUEST_ID, ready.id.header());
-    headers.insert(header::ACCEPT, HeaderValue::from_static(request.accept()));
+    let accept = if ready.caller.file.is_some() { NDJSON } else { request.accept() };
+    headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
     if ready.route.gzip {
         // HAPI knows no other form of it.
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));

@@ -12,6 +12,7 @@ pub mod enter;
 pub mod forward;
 pub mod gate;
 pub mod hapi;
+pub mod links;
 pub mod metadata;
 pub mod observe;
 pub mod own_writes;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fireguard_fhir::document::{self, Syntax};
-use fireguard_fhir::interaction::Interaction;
+use fireguard_fhir::interaction::{Interaction, is_job_status};
 use fireguard_fhir::urls::{Glance, Rewrite as Rule, Scope, UrlRewriter};
 use fireguard_traffic::body::{Begun, Body, full};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -25,6 +25,17 @@ impl Stage<Ready> for Rewrite {
 
     async fn handle<N: Next<Ready>>(self: Arc<Self>, ready: Ready, mut next: N) -> Answer {
         let rule = Arc::clone(&ready.face.to_client);
+        // The files of a caller's job are named to that caller only.
+        let job = match &ready.request.interaction {
+            Interaction::Operation { name, .. } if is_job_status(name.as_str()) => {
+                ready.caller.principal.is_some().then(|| name.clone())
+            }
+            _ => None,
+        };
+        let rule = match &job {
+            Some(operation) => Arc::new(Rule::clone(&rule).of_job(operation.as_str())),
+            None => rule,
+        };
         let scope = match ready.request.interaction {
             Interaction::Capabilities => Scope::Everything,
             _ => Scope::Elements,
@@ -42,7 +53,7 @@ impl Stage<Ready> for Rewrite {
             return Ok(Response::from_parts(parts, body));
         }
         parts.headers.remove(header::CONTENT_LENGTH);
-        let body = if syntax == Syntax::Json && scope == Scope::Elements {
+        let body = if syntax == Syntax::Json && scope == Scope::Elements && job.is_none() {
             match glanced(&rule, body).await? {
                 Ok(body) => return Ok(Response::from_parts(parts, body)),
                 Err(body) => body,
@@ -116,7 +127,11 @@ fn location(rule: &Rule, value: &str) -> Option<String> {
     match rule.url(value) {
         Some(url) => Some(url),
         None if value.contains("://") || value.starts_with('/') => None,
-        None => Some(format!("{}/{value}", rule.to())),
+        None => {
+            let url = format!("{}/{value}", rule.to());
+            // A relative one may lead to a job as well.
+            Some(rule.url(&url).unwrap_or(url))
+        }
     }
 }
 

@@ -55,6 +55,7 @@ impl Check<Box<Entered>> for Route {
         let headers = &entered.parts.headers;
         let (accept, prefer) =
             (list(headers, header::ACCEPT)?, list(headers, HeaderName::from_static("prefer"))?);
+        let opening = route.pages.opening();
         let head = Head {
             method: entered.parts.method.as_str(),
             path: rest,
@@ -66,7 +67,7 @@ impl Check<Box<Entered>> for Route {
             if_none_match: one(headers, header::IF_NONE_MATCH)?,
             if_modified_since: one(headers, header::IF_MODIFIED_SINCE)?,
             if_none_exist: one(headers, HeaderName::from_static("if-none-exist"))?,
-            pages: Pages::Sealed(&*route.pages),
+            pages: Pages::Sealed(&opening),
             xml: route.xml,
         };
         let request = interaction::parse(&head).inspect_err(|_| {
@@ -80,7 +81,7 @@ impl Check<Box<Entered>> for Route {
         Ok(Box::new(Exchange {
             id: entered.id,
             client: entered.origin.client,
-            caller: Caller::default(),
+            caller: Caller { page_of: opening.holder(), ..Caller::default() },
             route: Arc::clone(route),
             face,
             request: Arc::new(request),
