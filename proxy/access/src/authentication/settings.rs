@@ -58,6 +58,8 @@ pub struct ClaimPaths {
     pub patient: String,
     /// The resource that stands for the user.
     pub fhir_user: String,
+    /// What for.
+    pub purpose: String,
 }
 
 /// An algorithm that tokens may be signed with (RFC 7518 §3.1): asymmetric ones only, so that a public key can never
@@ -92,6 +94,8 @@ impl Default for ClaimPaths {
             tenant: "/tenant".to_owned(),
             patient: "/patient".to_owned(),
             fhir_user: "/fhirUser".to_owned(),
+            // IHE IUA 2.2 §3.71.4.2.2.1.
+            purpose: "/extensions/ihe_iua/purpose_of_use".to_owned(),
         }
     }
 }

@@ -107,17 +107,21 @@ pub struct Claims {
     /// The resource that stands for the user.
     #[schemars(with = "String")]
     pub fhir_user: Spanned<String>,
+    /// What the data is wanted for (PurposeOfUse): codes.
+    #[schemars(with = "String")]
+    pub purpose: Spanned<String>,
 }
 
 impl Default for Claims {
     fn default() -> Self {
         let written = |pointer: &str| Spanned::new(0..0, pointer.to_owned());
-        let ClaimPaths { roles, tenant, patient, fhir_user } = ClaimPaths::default();
+        let ClaimPaths { roles, tenant, patient, fhir_user, purpose } = ClaimPaths::default();
         Self {
             roles: written(&roles),
             tenant: written(&tenant),
             patient: written(&patient),
             fhir_user: written(&fhir_user),
+            purpose: written(&purpose),
         }
     }
 }
@@ -280,6 +284,7 @@ impl Resolver<'_> {
             tenant: path(&written.tenant)?,
             patient: path(&written.patient)?,
             fhir_user: path(&written.fhir_user)?,
+            purpose: path(&written.purpose)?,
         })
     }
 }

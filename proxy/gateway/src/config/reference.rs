@@ -80,6 +80,7 @@ fn table() -> BTreeSet<(&'static str, String)> {
         ("issuers.*.claims.tenant", text("/tenant")),
         ("issuers.*.claims.patient", text("/patient")),
         ("issuers.*.claims.fhir_user", text("/fhirUser")),
+        ("issuers.*.claims.purpose", text("/extensions/ihe_iua/purpose_of_use")),
         ("routes.*.forward_authorization", "`false`".into()),
         ("audit.level", text("patient")),
         ("audit.when_full", text("refuse")),
