@@ -7,6 +7,7 @@
 pub mod access_log;
 pub mod admin;
 pub mod audit;
+pub mod authentication;
 pub mod caller;
 pub mod cli;
 pub mod config;

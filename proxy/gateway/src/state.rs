@@ -16,6 +16,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use crate::audit::{Audit, Keeping};
+use crate::authentication::{Authentication, Issuers};
 use crate::config::units::Secret;
 use crate::config::{self, Config, defaults};
 use crate::face::Faces;
@@ -43,6 +44,8 @@ pub struct Shared {
     pub audit: Option<Arc<Audit>>,
     /// Where that is.
     pub keeping: Option<Arc<Keeping>>,
+    /// Who vouches for callers.
+    issuers: Arc<Issuers>,
     /// What rate limits remember.
     clients: Arc<Table>,
     /// Made by chance at the start: seals links to pages where no key is configured.
@@ -56,7 +59,9 @@ pub struct Route {
     /// The path of its FHIR base, or empty.
     pub prefix: String,
     /// Who may come in.
-    pub authentication: config::Authentication,
+    pub authentication: Authentication,
+    /// The caller's `Authorization` header goes on to the FHIR server.
+    pub forward_authorization: bool,
     /// What is decided of them; none: whatever the route lets through is allowed.
     pub decisions: Option<Arc<Decisions>>,
     /// The FHIR server's name in the configuration.
@@ -131,7 +136,8 @@ impl Shared {
         let (clients, chance) = (Arc::clone(&self.clients), Arc::clone(&self.chance));
         let durable = self.written.clone().zip(self.audit.clone());
         let durable = durable.map(|(written, audit)| Durable { written, audit });
-        let before = Before { routes: &self.routes, keeping: self.keeping.as_deref() };
+        let (routes, keeping) = (&self.routes, self.keeping.as_deref());
+        let before = Before { routes, keeping, issuers: Some(&self.issuers) };
         Self::make(config, &self.plugins, durable, clients, chance, before).await
     }
 
@@ -141,7 +147,7 @@ impl Shared {
         durable: Option<Durable>,
         clients: Arc<Table>,
         chance: Arc<Secret>,
-        Before { routes: before, keeping }: Before<'_>,
+        Before { routes: before, keeping, issuers }: Before<'_>,
     ) -> Result<Self, LoadFailure> {
         let plugins = known.load(&config).await?;
         // The one of chance is the last: it seals where there is no other, and opens what it has sealed.
@@ -185,6 +191,7 @@ impl Shared {
             let attached = route.plugins.iter().filter_map(|index| plugins.get(*index));
             judge_plugins(route, attached, config.state.is_some())?;
         }
+        let issuers = issuers.cloned().unwrap_or_default();
         let routes = config.routes.into_iter().map(|route| {
             let at_once = places(&route);
             let (server, rate, group) = (server(&route), limits(&route), group(&route));
@@ -200,7 +207,8 @@ impl Shared {
                     config::Authentication::None => None,
                     config::Authentication::Ways(_) => Some(Arc::new(Decisions::by_scopes())),
                 },
-                authentication: route.authentication,
+                authentication: issuers.authentication(&route.authentication, &group.configured.bases),
+                forward_authorization: route.forward_authorization,
                 server,
                 upstream_name: route.upstream_name,
                 upstream_url: route.upstream.to_string(),
@@ -224,7 +232,7 @@ impl Shared {
         let (routes, server, limits) = (routes.collect(), config.server, config.limits);
         let keeping = config.audit.map(|audit| Arc::new(Keeping::new(audit, &limits, keeping)));
         let (written, audit) = durable.map(|durable| (durable.written, durable.audit)).unzip();
-        Ok(Self { routes, server, limits, plugins, written, audit, keeping, clients, chance })
+        Ok(Self { routes, server, limits, plugins, written, audit, keeping, issuers, clients, chance })
     }
 
     /// The names of the plugins that were not there before.
@@ -232,9 +240,11 @@ impl Shared {
         self.plugins.fresh().collect()
     }
 
-    /// Has the replicas of every server looked after on this runtime, and plugins told of what was written.
+    /// Has the replicas of every server looked after on this runtime, issuers asked for their keys, and plugins
+    /// told of what was written.
     pub fn tend(self: &Arc<Self>, runtime: &Handle) {
         self.routes.iter().for_each(|route| route.group.tend(runtime));
+        self.issuers.tend(runtime);
         if let Some(written) = &self.written {
             let requests = Requests::new(self, forward::connections(self, None));
             written.tend(runtime, requests, self.plugins.all());
@@ -264,6 +274,7 @@ struct Durable {
 struct Before<'a> {
     routes: &'a [Arc<Route>],
     keeping: Option<&'a Keeping>,
+    issuers: Option<&'a Arc<Issuers>>,
 }
 
 /// Refuses what plugins on a route with writes would make unsafe.

@@ -1,34 +1,58 @@
-//! Finds out who asks.
-
-use fireguard_fhir::interaction::Interaction;
-use fireguard_fhir::outcome::IssueCode;
-use http::StatusCode;
-use http::header::{HeaderValue, WWW_AUTHENTICATE};
+//! Finds out who asks, and who decides what that caller may do.
 
 use std::sync::Arc;
 
-use crate::config::Authentication;
+use fireguard_access::principal::Principal;
+use fireguard_fhir::interaction::Interaction;
+
+use crate::authentication::{Authentication, in_url};
 use crate::exchange::Asked;
-use crate::failure::Failure;
 use crate::stage::{Answer, Next, Stage};
 
 /// The stage. On a route that is open to anyone everything passes at once, and on every route `metadata`: clients read
 /// there how to get a token (SMART App Launch 2.2 §3).
 pub struct Authenticate;
 
+/// The name of a token in a URL (RFC 6750 §2.3).
+const IN_URL: &str = "access_token";
+
 impl Stage<Asked> for Authenticate {
     type Out = Asked;
 
-    fn pass(&self, exchange: Asked) -> Result<Asked, Asked> {
-        let open = matches!(exchange.route.authentication, Authentication::None)
-            || matches!(exchange.request.interaction, Interaction::Capabilities);
-        if open { Ok(exchange) } else { Err(exchange) }
+    fn pass(&self, mut exchange: Asked) -> Result<Asked, Asked> {
+        let Authentication::Ways(ways) = &exchange.route.authentication else { return Ok(exchange) };
+        if matches!(exchange.request.interaction, Interaction::Capabilities) {
+            return Ok(exchange);
+        }
+        if exchange.request.parameters.get(IN_URL).is_some() {
+            return Err(exchange);
+        }
+        match ways.known(&exchange.headers, &exchange.face.base) {
+            Ok(Some(principal)) => {
+                admit(&mut exchange, principal);
+                Ok(exchange)
+            }
+            Ok(None) | Err(_) => Err(exchange),
+        }
     }
 
-    async fn handle<N: Next<Asked>>(self: Arc<Self>, _: Asked, _: N) -> Answer {
-        let message = "this route asks who you are: send a token";
-        let mut failure = Failure::client(StatusCode::UNAUTHORIZED, IssueCode::Login, message);
-        failure.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        Err(failure)
+    async fn handle<N: Next<Asked>>(self: Arc<Self>, mut exchange: Asked, mut next: N) -> Answer {
+        let route = Arc::clone(&exchange.route);
+        if let Authentication::Ways(ways) = &route.authentication {
+            if exchange.request.parameters.get(IN_URL).is_some() {
+                return Err(in_url(&exchange.face.base));
+            }
+            let principal = ways.check(&exchange.headers, &exchange.face.base).await?;
+            admit(&mut exchange, principal);
+        }
+        next.call(exchange).await
     }
+}
+
+/// From here on the caller is known, and who decides for it.
+fn admit(exchange: &mut Asked, principal: Arc<Principal>) {
+    let decisions = exchange.route.decisions.as_ref();
+    exchange.caller.judge =
+        decisions.map(|decisions| decisions.judge(Arc::clone(&principal), &exchange.request));
+    exchange.caller.principal = Some(principal);
 }

@@ -183,6 +183,11 @@ fn headers(ready: &Ready) -> HeaderMap {
     // Room for all, at once.
     let mut headers = HeaderMap::with_capacity(USUAL);
     hygiene::request_headers(&ready.headers, &mut headers);
+    if ready.route.forward_authorization
+        && let Some(token) = ready.headers.get(header::AUTHORIZATION)
+    {
+        headers.insert(header::AUTHORIZATION, token.clone());
+    }
     ready.facts.trace.pass_on(&mut headers);
     let request = &ready.request;
     for (name, value) in &ready.face.forwarded {
