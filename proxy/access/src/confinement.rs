@@ -60,7 +60,7 @@ impl Confinement {
             .as_ref()
             .filter(|narrowed| matched && narrowed.resource_type == resource.resource_type);
         let within = |bound: &Bound| {
-            let constraint = bound.constraint.is_empty() || met.is_some_and(|met| met.bounds.contains(bound));
+            let constraint = bound.constraint.is_empty() || met.is_some_and(|met| met.meets(bound));
             constraint && bound.reaches(resource)
         };
         allowed.bounds.iter().any(within).then_some(allowed)
@@ -68,6 +68,14 @@ impl Confinement {
 }
 
 impl Narrowed {
+    /// Whether every match is within the constraint of this bound. A judge who knows the resource may have done with
+    /// the patient.
+    fn meets(&self, bound: &Bound) -> bool {
+        self.bounds.iter().any(|own| {
+            own.constraint == bound.constraint && (bound.patient.is_none() || own.patient == bound.patient)
+        })
+    }
+
     /// Whether the self link of the answer shows that the server searched as it was told. Its URL is read as any
     /// request's is: a link that merely looks like it proves nothing.
     pub fn is_proved_by(&self, path: &str, query: Option<&str>) -> bool {

@@ -2,10 +2,14 @@
 
 #![forbid(unsafe_code)]
 
+pub mod accesses;
 pub mod audit;
 pub mod authentication;
 pub mod confinement;
 pub mod decision;
+pub mod gate;
+pub mod policy;
 pub mod principal;
 pub mod resource;
+pub mod shared_types;
 pub mod surface;
