@@ -13,6 +13,7 @@ pub mod json;
 pub mod operations;
 pub mod outcome;
 pub mod parameters;
+pub mod patch;
 pub mod r4;
 pub mod references;
 pub mod resource_type;

@@ -14,6 +14,7 @@ mod plain;
 mod rewrite;
 pub mod scan;
 mod transform;
+mod tree;
 
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ pub use lookup::{member, resource_type_of};
 pub(crate) use plain::Utf8;
 pub use rewrite::{Key, Step, Value, Visitor, check, rewrite};
 pub use transform::transform;
+pub use tree::Tree;
 
 /// Objects and arrays may nest this deep, counting the outermost as one (design §6).
 pub const MAX_DEPTH: usize = 64;
