@@ -20,6 +20,15 @@ pub struct Found {
     pub within: Vec<Resource>,
 }
 
+/// An entry of a Bundle, as far as it must be known.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FoundEntry {
+    /// What it holds: its resource, and what is in that; or the outcome of a response.
+    pub resource: Option<Found>,
+    /// Why it is in a searchset (`search.mode`).
+    pub mode: Option<String>,
+}
+
 /// Nobody can say what it is: so nobody may see it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unclear {
@@ -40,8 +49,13 @@ impl Found {
     /// # Errors
     /// It cannot be understood.
     pub fn of(resource: &[u8]) -> Result<Self, Unclear> {
-        let mut reader = Reader { owners: vec![Owner::default()], unclear: None };
+        let mut reader = Reader { owners: vec![Owner::default()], ..Reader::default() };
         json::rewrite(resource, Place { owner: 0, path: paths::ROOT }, &mut reader)?;
+        Self::read(reader)?.ok_or(Unclear::Type)
+    }
+
+    /// Of what a reader has found; none: no resource.
+    fn read(reader: Reader) -> Result<Option<Self>, Unclear> {
         if let Some(unclear) = reader.unclear {
             return Err(unclear);
         }
@@ -51,8 +65,8 @@ impl Found {
             let resource = owner.finish(container)?;
             resources.push(resource);
         }
-        let within = resources.split_off(1);
-        Ok(Self { outer: resources.pop().ok_or(Unclear::Type)?, within })
+        let mut resources = resources.into_iter();
+        Ok(resources.next().map(|outer| Self { outer, within: resources.collect() }))
     }
 
     /// All of them, the outer one first.
@@ -60,6 +74,22 @@ impl Found {
         std::iter::once(&self.outer).chain(&self.within)
     }
 }
+
+impl FoundEntry {
+    /// Reads an entry of a Bundle.
+    ///
+    /// # Errors
+    /// It cannot be understood.
+    pub fn of(entry: &[u8]) -> Result<Self, Unclear> {
+        let mut reader = Reader::default();
+        json::rewrite(entry, Place { owner: NOBODY, path: paths::NO_PATH }, &mut reader)?;
+        let mode = reader.mode.take();
+        Ok(Self { resource: Found::read(reader)?, mode })
+    }
+}
+
+/// Outside of every resource.
+const NOBODY: usize = usize::MAX;
 
 /// A place in the text: in which resource, and on which path that leads to patients.
 #[derive(Debug, Clone, Copy)]
@@ -83,8 +113,11 @@ struct Owner {
     container: Option<usize>,
 }
 
+#[derive(Debug, Default)]
 struct Reader {
     owners: Vec<Owner>,
+    /// `mode`, outside of every resource.
+    mode: Option<String>,
     unclear: Option<Unclear>,
 }
 
@@ -113,7 +146,7 @@ impl Owner {
 
 impl Reader {
     fn value(&mut self, place: Place, key: &Key<'_>, value: &Value<'_>) -> Step<Place> {
-        let Some(owner) = self.owners.get_mut(place.owner) else { return Step::Keep };
+        let Some(owner) = self.owners.get_mut(place.owner) else { return self.outside(place, key, value) };
         if place.path == paths::ROOT {
             match key.name().as_ref() {
                 "resourceType" => {
@@ -156,6 +189,26 @@ impl Reader {
         }
     }
 
+    /// A member of an entry, around its resource.
+    fn outside(&mut self, place: Place, key: &Key<'_>, value: &Value<'_>) -> Step<Place> {
+        match value.kind() {
+            Kind::Object if (key.is("resource") || key.is("outcome")) && is_resource(value) => {
+                self.begin(None)
+            }
+            // That would be one that nobody judges.
+            _ if key.is("resource") || key.is("resourceType") => {
+                self.unclear.get_or_insert(Unclear::Type);
+                Step::Keep
+            }
+            Kind::Object | Kind::Array => Step::Enter(place),
+            Kind::String if key.is("mode") => {
+                self.mode = value.string().map(Cow::into_owned);
+                Step::Keep
+            }
+            _ => Step::Keep,
+        }
+    }
+
     /// A resource within begins.
     fn begin(&mut self, container: Option<usize>) -> Step<Place> {
         self.owners.push(Owner { container, ..Owner::default() });
@@ -177,17 +230,18 @@ impl Reader {
         if !paths::ends(place.path) || value.kind() != Kind::Object {
             return;
         }
+        let Some(owner) = self.owners.get_mut(place.owner) else { return };
         let other =
             value.member("type").and_then(|named| named.string()).is_some_and(|named| named != "Patient");
         if !other && value.member("reference").is_none() && value.member("identifier").is_some() {
-            self.owners[place.owner].unnamed.push(place.path);
+            owner.unnamed.push(place.path);
         }
     }
 
     fn coding(&mut self, place: Place, value: &Value<'_>) {
         let text = |name| value.member(name).and_then(|text| text.string()).unwrap_or_default();
         let (system, code): (Cow<'_, str>, Cow<'_, str>) = (text("system"), text("code"));
-        let owner = &mut self.owners[place.owner];
+        let Some(owner) = self.owners.get_mut(place.owner) else { return };
         let codings = if place.path == paths::LABELS { &mut owner.labels } else { &mut owner.tags };
         codings.insert(format!("{system}|{code}"));
     }

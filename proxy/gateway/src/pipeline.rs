@@ -21,12 +21,12 @@ use crate::failure::{Failure, Source};
 use crate::requests::Requests;
 use crate::server::Peer;
 use crate::stage::{check, layer};
-use crate::stages::links;
 use crate::stages::audit::{self, shown};
+use crate::stages::{links, login};
 use crate::stages::plugins::{request, to_client, to_server, written};
 use crate::stages::{
-    authenticate, batch, body, breaker, compress, concurrency, cors, enter, forward, gate, hapi, metadata,
-    observe, own_writes, rate, rescue, retry, rewrite, route, vet,
+    answers, authenticate, batch, body, breaker, compress, concurrency, cors, enter, forward, gate, hapi,
+    metadata, observe, own_writes, rate, rescue, retry, rewrite, route, vet,
 };
 use crate::state::Shared;
 use crate::traces::Trace;
@@ -48,6 +48,8 @@ pub fn build(shared: &Arc<Shared>, connections: HashMap<String, Balanced>) -> Pi
         .layer(check(enter::Enter::new(shared)))
         // Tells browsers which pages may ask, and answers those that ask first; errors of all that follows, too.
         .layer(layer(cors::Cors::new(shared)))
+        // Users of the file log in here, beside every route.
+        .layer(layer(login::Login::new(shared)))
         // Finds the route and parses the interaction, once. What is unknown is refused here.
         .layer(check(route::Route::new(shared)))
         // Finds out who asks. What has to be known of the caller later is known from here on.
@@ -79,6 +81,9 @@ pub fn build(shared: &Arc<Shared>, connections: HashMap<String, Balanced>) -> Pi
         .layer(layer(to_client::ToClient::new(shared)))
         // Notes whose data an answer shows that nobody else has looked at.
         .layer(layer(shown::Shown::new(shared)))
+        // Gate 3: shows a confined caller of each answer what may be seen. Inside of plugins, which may change what tells
+        // whose a resource is, and outside of what asks the server for our own ends.
+        .layer(layer(answers::Answers::new(shared)))
         // Puts right where HAPI does otherwise than FHIR says: versions, lost entries. Outside of what asks again, and
         // inside of plugins: it reads the server's own words.
         .layer(layer(hapi::Hapi::new(shared)))

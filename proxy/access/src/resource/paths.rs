@@ -18,7 +18,7 @@ pub(super) const LABELS: u16 = 3;
 /// `meta.tag`
 pub(super) const TAGS: u16 = 4;
 /// Everywhere else.
-const NO_PATH: u16 = u16::MAX;
+pub(super) const NO_PATH: u16 = u16::MAX;
 
 struct Tree {
     /// The way on from a node by a name, sorted by node.

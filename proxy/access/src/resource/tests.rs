@@ -151,3 +151,23 @@ fn a_bound_reaches_what_is_the_patient_s_and_what_is_nobody_s() {
     }
     assert!(Bound::default().reaches(&found(r#"{"resourceType":"Observation"}"#).unwrap().outer));
 }
+
+#[test]
+fn an_entry_is_what_it_holds() {
+    let of = |text: &str| FoundEntry::of(text.as_bytes());
+    let include =
+        r#"{"fullUrl":"x","resource":{"resourceType":"Patient","id":"a"},"search":{"mode":"include"}}"#;
+    let entry = of(include).unwrap();
+    assert_eq!(entry.mode.as_deref(), Some("include"));
+    assert_eq!(patients(&entry.resource.unwrap().outer), ["a"]);
+    let outcome = r#"{"response":{"status":"404","outcome":{"resourceType":"OperationOutcome"}}}"#;
+    assert_eq!(of(outcome).unwrap().resource.unwrap().outer.resource_type, ResourceType::OperationOutcome);
+    assert_eq!(of(r#"{"request":{"method":"DELETE","url":"Patient/1"}}"#), Ok(FoundEntry::default()));
+    for unclear in [
+        r#"{"resource":{}}"#,
+        r#"{"resource":[{"resourceType":"Patient"}]}"#,
+        r#"{"resourceType":"Patient"}"#,
+    ] {
+        assert_eq!(of(unclear), Err(Unclear::Type), "{unclear}");
+    }
+}

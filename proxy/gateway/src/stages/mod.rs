@@ -1,7 +1,8 @@
 //! The stages of the pipeline, one concern each. Their order stands in `pipeline.rs`.
 
-pub mod authenticate;
+pub mod answers;
 pub mod audit;
+pub mod authenticate;
 pub mod batch;
 pub mod body;
 pub mod breaker;
@@ -13,6 +14,7 @@ pub mod forward;
 pub mod gate;
 pub mod hapi;
 pub mod links;
+pub mod login;
 pub mod metadata;
 pub mod observe;
 pub mod own_writes;
@@ -23,3 +25,4 @@ pub mod retry;
 pub mod rewrite;
 pub mod route;
 pub mod vet;
+mod words;

@@ -7,6 +7,7 @@ use fireguard_fhir::outcome::IssueCode;
 use fireguard_traffic::body::{Body, empty};
 use fireguard_traffic::hygiene;
 use http::header::{self, HeaderValue};
+use http::response::Parts;
 use http::{Response, StatusCode};
 use http_body::Body as _;
 use http_body_util::BodyExt;
@@ -51,16 +52,11 @@ impl Stage<Ready> for Vet {
         // HAPI leaves the reason phrase out, and hyper would keep it so.
         parts.extensions.clear();
         if raw && status.is_success() {
-            // Somebody's file: it passes as it is, whatever it is, and must never run as a page of ours.
             // Of headers that came twice the first counts: it is the one that was looked at.
-            let given = parts.headers.get(header::CONTENT_DISPOSITION).filter(|value| attached(value));
-            let disposition = given.cloned().unwrap_or(HeaderValue::from_static("attachment"));
-            parts.headers.insert(header::CONTENT_DISPOSITION, disposition);
             if let Some(media_type) = parts.headers.get(header::CONTENT_TYPE).cloned() {
                 parts.headers.insert(header::CONTENT_TYPE, media_type);
             }
-            parts.headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
-            parts.extensions.insert(RawContent);
+            mark_raw(&mut parts);
         } else if asked {
             parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
         } else if media_type.is_none() {
@@ -76,6 +72,15 @@ impl Stage<Ready> for Vet {
         }
         Ok(Response::from_parts(parts, body))
     }
+}
+
+/// Somebody's file: it passes as it is, whatever it is, and must never run as a page of ours.
+pub(super) fn mark_raw(parts: &mut Parts) {
+    let given = parts.headers.get(header::CONTENT_DISPOSITION).filter(|value| attached(value));
+    let disposition = given.cloned().unwrap_or(HeaderValue::from_static("attachment"));
+    parts.headers.insert(header::CONTENT_DISPOSITION, disposition);
+    parts.headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
+    parts.extensions.insert(RawContent);
 }
 
 /// Whether a browser stores it instead of showing it.

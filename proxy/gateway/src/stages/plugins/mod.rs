@@ -13,7 +13,7 @@ pub(crate) mod meters;
 mod rebuilt;
 pub mod request;
 mod responses;
-mod shape;
+pub(super) mod shape;
 mod single;
 pub mod to_client;
 pub mod to_server;

@@ -9,8 +9,8 @@ use fireguard_fhir::json;
 use fireguard_fhir::outcome::{IssueCode, OperationOutcome, Severity};
 use fireguard_plugin_host::Direction;
 use fireguard_traffic::body::{Body, empty, full};
+use http::Response;
 use http::header::{self, HeaderMap, HeaderValue};
-use http::{Response, StatusCode};
 use http_body_util::BodyExt;
 
 use super::bundle::BundleAnswer;
@@ -20,9 +20,10 @@ use super::responses::Responses;
 use super::shape::Shape;
 use super::single::SingleAnswer;
 use crate::exchange::Ready;
-use crate::failure::{Failure, Source};
+use crate::failure::Failure;
 use crate::replicas::Group;
 use crate::stage::Answer;
+use crate::stages::words::refused;
 use crate::transform::transformed;
 
 /// What is needed to write an answer anew.
@@ -222,22 +223,4 @@ fn kept(headers: &HeaderMap) -> HeaderMap {
         kept.insert(header::CONTENT_TYPE, content_type.clone());
     }
     kept
-}
-
-/// The server's refusal, in words of ours: its own quote ids and values.
-pub(super) fn refused(status: StatusCode) -> Failure {
-    let (status, code, message) = match status {
-        // That a resource was there once is not for everybody to know.
-        StatusCode::NOT_FOUND | StatusCode::GONE => {
-            (StatusCode::NOT_FOUND, IssueCode::NotFound, "there is no such resource")
-        }
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
-            (status, IssueCode::Throttled, "the FHIR server is busy")
-        }
-        other if other.is_client_error() => {
-            (other, IssueCode::Processing, "the FHIR server refused the request")
-        }
-        _ => (StatusCode::BAD_GATEWAY, IssueCode::Exception, "the FHIR server failed"),
-    };
-    Failure::new(Source::Upstream, status, code, message)
 }

@@ -12,9 +12,10 @@ use http::StatusCode;
 
 use super::bundle::not_split;
 use super::chain::{Chain, Fate, Part};
-use super::rebuilt::{Identity, refused};
+use super::rebuilt::Identity;
 use crate::config::defaults;
 use crate::failure::Failure;
+use crate::stages::words::refused;
 use crate::transform::Transform;
 
 /// Writes of each entry its status, the resource that plugins let through, and of that where it lies and which

@@ -5,7 +5,7 @@ use fireguard_fhir::operations;
 
 /// What a successful answer to an interaction holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Shape {
+pub(in crate::stages) enum Shape {
     /// A Bundle of resources, each for itself.
     Bundle,
     /// One resource, whatever it is.
@@ -20,7 +20,7 @@ pub(super) enum Shape {
 
 impl Shape {
     /// Of the answer to this interaction.
-    pub(super) fn of(interaction: &Interaction) -> Self {
+    pub(in crate::stages) fn of(interaction: &Interaction) -> Self {
         match interaction {
             Interaction::Operation { name, .. } if operations::answers_with_bundle(name.as_str()) => {
                 Self::Bundle
