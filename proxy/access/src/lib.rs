@@ -7,6 +7,7 @@ pub mod audit;
 pub mod authentication;
 pub mod confinement;
 pub mod decision;
+pub mod elements;
 pub mod gate;
 pub mod policy;
 pub mod principal;
