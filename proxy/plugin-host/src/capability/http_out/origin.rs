@@ -20,7 +20,8 @@ impl Origin {
         let url = Url::parse(text).ok()?;
         // The parser puts a path where none was written; written it would look as if it were obeyed.
         let (_, rest) = text.split_once("://")?;
-        let plain = !rest.contains(['/', '?', '#', '@', '\\']) && url.path() == "/";
+        // A star is no name, and would look as if it stood for many.
+        let plain = !rest.contains(['/', '?', '#', '@', '\\', '*']) && url.path() == "/";
         Self::of(&url).filter(|_| plain)
     }
 
