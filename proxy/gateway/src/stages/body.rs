@@ -4,8 +4,8 @@
 //! checks it: what HAPI and others would read differently (duplicate members) or choke on (depth) never
 //! arrives whole, and a body that breaks off stores nothing. Absolute URLs below our base become the relative ones
 //! that HAPI stores, in bodies, search values and conditions. Entries of a batch or transaction are parsed and
-//! judged like requests of their own, those of a batch each for itself; on a route with a list of search parameters
-//! conditional references, too.
+//! judged like requests of their own, those of a batch each for itself; conditional
+//! references, too, where a route lists search parameters or knows its callers.
 
 mod checked;
 mod conditions;
@@ -33,6 +33,7 @@ use self::checked::Checked;
 use self::inspect::Inspect;
 use self::plain::Plain;
 use self::refused::RefusedEntries;
+use super::access;
 use super::gate::Rules;
 use crate::config::defaults;
 use crate::exchange::{Asked, Exchange, Inbound, Ready, Upload, Watch};
@@ -75,7 +76,7 @@ impl Stage<Asked> for MakeBody {
     }
 
     async fn handle<N: Next<Ready>>(self: Arc<Self>, asked: Asked, mut next: N) -> Answer {
-        let Exchange { id, client, caller, route, face, mut request, headers, body, facts } = *asked;
+        let Exchange { id, client, mut caller, route, face, mut request, headers, body, facts } = *asked;
         let watch = Watch::default();
         let relative = &face.to_server;
         relative.request(Arc::make_mut(&mut request));
@@ -103,13 +104,16 @@ impl Stage<Asked> for MakeBody {
                     // Gate 1 has seen the parameters of the URL only.
                     self.rules.judge(&route, &request)?;
                     relative.request(Arc::make_mut(&mut request));
+                    access::admit(&mut caller, &mut request)?;
                     Outgoing::Whole(request.form().unwrap_or_default().into())
                 } else if announced > route.request_body {
                     return Err(too_long());
                 } else {
                     watch.streams();
                     let watch = watch.clone();
-                    let inspect = Inspect::new(&request, &route, &face.base, self.rules, &facts, &refused);
+                    let judge = caller.judge.clone();
+                    let inspect =
+                        Inspect::new(&request, &route, &face.base, self.rules, judge, &facts, &refused);
                     let deadline = Box::pin(sleep(self.total));
                     let checked =
                         Checked { body, inspect, left: route.request_body, deadline, watch, done: false };
@@ -137,7 +141,7 @@ pub(super) fn judge_references(resource: &[u8], rules: Rules, route: &Route) -> 
         return Ok(());
     }
     for found in ConditionalReferences::default().feed(resource).map_err(inspect::not_json)? {
-        inspect::reference(&found, rules, route)?;
+        inspect::reference(&found, rules, route, None)?;
     }
     Ok(())
 }

@@ -1,12 +1,13 @@
-//! Gate 1: does the route let this interaction through?
+//! Gate 1: does the route let this interaction through, and may its caller ask for it?
 
 use std::num::NonZeroU32;
 
-use fireguard_fhir::interaction::{Refusal, Request};
+use fireguard_fhir::interaction::{BodyKind, Refusal, Request};
 use fireguard_fhir::outcome::IssueCode;
 use fireguard_fhir::parameters::Parameters;
 
-use crate::exchange::Asked;
+use super::access;
+use crate::exchange::{Asked, Exchange};
 use crate::failure::Failure;
 use crate::stage::Check;
 use crate::state::{Route, Shared};
@@ -30,8 +31,13 @@ impl Gate {
 impl Check<Asked> for Gate {
     type Out = Asked;
 
-    fn check(&self, exchange: Asked) -> Result<Asked, Failure> {
+    fn check(&self, mut exchange: Asked) -> Result<Asked, Failure> {
         self.0.judge(&exchange.route, &exchange.request)?;
+        // What a form asks for is known when it has been read.
+        if exchange.request.body != BodyKind::Form {
+            let Exchange { caller, request, .. } = &mut *exchange;
+            access::admit(caller, request)?;
+        }
         Ok(exchange)
     }
 }

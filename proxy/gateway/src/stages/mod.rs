@@ -1,5 +1,6 @@
 //! The stages of the pipeline, one concern each. Their order stands in `pipeline.rs`.
 
+mod access;
 pub mod answers;
 pub mod audit;
 pub mod authenticate;

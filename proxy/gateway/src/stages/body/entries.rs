@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use fireguard_access::decision::Judge;
 use fireguard_fhir::base::Base;
 use fireguard_fhir::bundle::parts::{Part, Parts};
 use fireguard_fhir::bundle::requests::{EntryRequest, Requests};
@@ -30,13 +31,14 @@ pub(super) struct Entries {
     /// None for XML, which is not cut apart: an entry that is refused refuses the whole.
     parts: Option<Parts>,
     requests: Requests,
-    /// On a route with a list of parameters.
+    /// Where not everybody may search for everything.
     references: Option<ConditionalReferences>,
     conditions: Conditions,
     urls: UrlRewriter,
     route: Arc<Route>,
     base: Base,
     rules: Rules,
+    judge: Option<Arc<dyn Judge>>,
     facts: Arc<Facts>,
     refused: RefusedEntries,
     /// So many have come.
@@ -74,6 +76,7 @@ impl Entries {
             route: Arc::clone(route),
             base: base.clone(),
             rules,
+            judge: None,
             facts: Arc::clone(facts),
             refused,
             read: 0,
@@ -81,6 +84,12 @@ impl Entries {
             between: false,
             separator: Vec::new(),
         }
+    }
+
+    /// The same for a caller of whom this one decides.
+    pub(super) fn judged_by(self, judge: Option<Arc<dyn Judge>>) -> Self {
+        let references = self.references.or_else(|| judge.as_ref().map(|_| ConditionalReferences::default()));
+        Self { references, judge, ..self }
     }
 
     /// The same of a Bundle of this syntax; JSON unless said.
@@ -172,7 +181,8 @@ impl Entries {
         let mut refusal = None;
         if let Some(references) = &mut self.references {
             for found in references.feed(bytes).map_err(not_json)? {
-                refusal = refusal.or(reference(&found, self.rules, &self.route).err());
+                let judged = reference(&found, self.rules, &self.route, self.judge.as_deref());
+                refusal = refusal.or(judged.err());
             }
         }
         for entry in self.requests.feed(bytes).map_err(not_json)? {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use fireguard_access::decision::Judge;
 use fireguard_fhir::base::Base;
 use fireguard_fhir::document::{Error, Syntax};
 use fireguard_fhir::interaction::{BodyKind, Interaction, Refusal, Request};
@@ -15,6 +16,7 @@ use super::entries::Entries;
 use super::refused::RefusedEntries;
 use crate::facts::Facts;
 use crate::failure::Failure;
+use crate::stages::access;
 use crate::stages::gate::Rules;
 use crate::state::Route;
 
@@ -33,11 +35,12 @@ enum Content {
     Entries(Box<Entries>),
 }
 
-/// The searches that references ask the server for, on a route with a list of parameters.
+/// The searches that references ask the server for, where not everybody may search for everything.
 struct Searches {
     references: ConditionalReferences,
     route: Arc<Route>,
     rules: Rules,
+    judge: Option<Arc<dyn Judge>>,
 }
 
 impl Inspect {
@@ -47,6 +50,7 @@ impl Inspect {
         route: &Arc<Route>,
         base: &Base,
         rules: Rules,
+        judge: Option<Arc<dyn Judge>>,
         facts: &Arc<Facts>,
         refused: &RefusedEntries,
     ) -> Self {
@@ -58,16 +62,19 @@ impl Inspect {
             (None, _) => Content::Any,
             (Some(syntax), Interaction::Bundle { .. }) => {
                 let entries = Entries::new(route, base, rules, facts, urls, refused.clone());
+                let entries = entries.judged_by(judge.clone());
                 Content::Entries(Box::new(entries.reading(syntax)))
             }
             (Some(syntax), _) => Content::Document(Box::new(urls.reading(syntax))),
         };
         // Those of a Bundle are looked at entry by entry.
         let apart = matches!(content, Content::Entries(_));
-        let searches = syntax.filter(|_| !apart && route.surface.lists_parameters()).map(|syntax| {
-            let references = ConditionalReferences::new(syntax);
-            Box::new(Searches { references, route: Arc::clone(route), rules })
-        });
+        let searches = syntax
+            .filter(|_| !apart && (route.surface.lists_parameters() || judge.is_some()))
+            .map(|syntax| {
+                let references = ConditionalReferences::new(syntax);
+                Box::new(Searches { references, route: Arc::clone(route), rules, judge })
+            });
         Self { content, searches }
     }
 
@@ -98,15 +105,23 @@ impl Inspect {
 impl Searches {
     fn feed(&mut self, data: &[u8]) -> Result<(), Failure> {
         for found in self.references.feed(data).map_err(not_json)? {
-            reference(&found, self.rules, &self.route)?;
+            reference(&found, self.rules, &self.route, self.judge.as_deref())?;
         }
         Ok(())
     }
 }
 
 /// Judges a conditional reference like the search that it is.
-pub(super) fn reference(found: &ConditionalReference, rules: Rules, route: &Route) -> Result<(), Refusal> {
-    let judged = found.parse().and_then(|search| rules.judge(route, &search));
+pub(super) fn reference(
+    found: &ConditionalReference,
+    rules: Rules,
+    route: &Route,
+    judge: Option<&dyn Judge>,
+) -> Result<(), Refusal> {
+    let judged = found.parse().and_then(|search| {
+        rules.judge(route, &search)?;
+        access::searches_all(judge, &search)
+    });
     judged.map_err(|refusal| within("a conditional reference", refusal))
 }
 

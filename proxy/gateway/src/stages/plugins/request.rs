@@ -19,6 +19,7 @@ use super::rebuilt::Rebuilt;
 use crate::exchange::{Ready, Upload};
 use crate::failure::Failure;
 use crate::stage::{Answer, Next, Stage};
+use crate::stages::access;
 use crate::state::Shared;
 
 /// The stage. What a plugin changes is parsed and judged like a request of the caller.
@@ -83,12 +84,16 @@ impl RequestPhase {
     fn change(&self, ready: &mut Ready, head: &host::Head, retarget: bool) -> Result<(), Fault> {
         let mut request = head::changed(&ready.request, head, &ready.route, self.judge.rules, retarget)?;
         ready.face.to_server.request(&mut request);
+        let form = request.body == BodyKind::Form;
+        let mut request = Arc::new(request);
+        access::admit(&mut ready.caller, &mut request)
+            .map_err(|_| Fault::Answer("the plugin's request asks for what its caller may not"))?;
         // What the client asked for is what its answer speaks of.
         let _ = ready.facts.asked.set(Arc::clone(&ready.request));
-        if request.body == BodyKind::Form {
+        if form {
             ready.body = Upload::whole(request.form().unwrap_or_default().into());
         }
-        ready.request = Arc::new(request);
+        ready.request = request;
         Ok(())
     }
 }

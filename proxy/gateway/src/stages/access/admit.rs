@@ -1,0 +1,69 @@
+//! Gate 1 for one request of one caller, whole or as an entry of a Bundle.
+
+use std::sync::Arc;
+
+use fireguard_access::accesses::accesses;
+use fireguard_access::decision::{Judge, Permission};
+use fireguard_access::gate::{self, Refused};
+use fireguard_fhir::interaction::{Refusal, Request};
+use fireguard_fhir::outcome::IssueCode;
+use http::HeaderValue;
+use http::header::WWW_AUTHENTICATE;
+
+use crate::caller::Caller;
+use crate::failure::Failure;
+
+/// Lets a request through, or not; that of a confined caller is narrowed. Without a judge it passes at once.
+///
+/// # Errors
+/// 403 and others: its caller may not ask for that.
+pub(in crate::stages) fn admit(caller: &mut Caller, request: &mut Arc<Request>) -> Result<(), Failure> {
+    let Some(judge) = &caller.judge else { return Ok(()) };
+    let granted = gate::admit(&**judge, Arc::make_mut(request)).map_err(failure)?;
+    caller.granted = Some(Arc::new(granted));
+    Ok(())
+}
+
+/// Judges what the server will search for as it is, without narrowing it: so nothing of it may be hidden from the
+/// caller, who learns whether there is such a thing.
+///
+/// # Errors
+/// 403: something may be.
+pub(in crate::stages) fn searches_all(judge: Option<&dyn Judge>, search: &Request) -> Result<(), Refusal> {
+    let Some(judge) = judge else { return Ok(()) };
+    for access in accesses(search)?.accesses {
+        match judge.request(&access) {
+            Permission::Allowed(allowed) if allowed.is_all() => {}
+            Permission::Allowed(_) => {
+                let message =
+                    "what it looks for cannot be confined to what you may see: refer to it by its id";
+                return Err(Refusal::new(403, IssueCode::Forbidden, message));
+            }
+            Permission::Denied(denied) => {
+                return Err(Refusal::new(403, IssueCode::Forbidden, denied.message));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// With the scope that would be enough (RFC 6750 §3.1).
+pub(in crate::stages) fn failure(refused: Refused) -> Failure {
+    let mut failure = Failure::from(refused.refusal);
+    if !refused.policies.is_empty() {
+        let list: Vec<&str> = refused.policies.iter().map(|policy| &**policy).collect();
+        failure = failure.detail(format!("forbidden by {}", list.join(", ")));
+    }
+    if let Some(scope) = refused.scope.filter(|scope| plain(scope))
+        && let Ok(value) =
+            HeaderValue::from_str(&format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\""))
+    {
+        failure.headers_mut().insert(WWW_AUTHENTICATE, value);
+    }
+    failure
+}
+
+/// Fit for a quoted string (RFC 6749 §3.3: no quotes, no backslashes).
+fn plain(scope: &str) -> bool {
+    scope.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\') || byte == b' ')
+}
