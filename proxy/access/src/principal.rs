@@ -29,6 +29,8 @@ pub struct Principal {
     pub purposes: BTreeSet<String>,
     /// What was granted. None: this way of authentication grants nothing by scopes, and policies alone decide.
     pub scopes: Option<Scopes>,
+    /// The thumbprint (`x5t#S256`) of the client certificate that its token is bound to (RFC 8705 §3.1).
+    pub bound_to: Option<Arc<str>>,
     /// When that ends.
     pub expires: Option<SystemTime>,
 }

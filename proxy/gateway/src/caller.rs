@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use fireguard_access::authentication::certificate::Certificate;
 use fireguard_access::confinement::{Confinement, Granted};
 use fireguard_access::decision::{Action, Judge};
 use fireguard_access::principal::Principal;
@@ -18,6 +19,8 @@ pub struct Caller {
     pub judge: Option<Arc<dyn Judge>>,
     /// What gate 1 lets through; none: it has not been asked, or there is no judge.
     pub granted: Option<Arc<Granted>>,
+    /// The certificate that the client has shown on its connection, whoever it says it is.
+    pub certificate: Option<Arc<Certificate>>,
     /// Whom the link to a page was made for that is followed; none: none is.
     pub page_of: Option<Holder>,
     /// The Binary that is the file of the caller's own job, if that is asked for. The job was judged when it began.

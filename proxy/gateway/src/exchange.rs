@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use fireguard_access::authentication::certificate::Certificate;
 use fireguard_fhir::interaction::{BodyKind, Interaction, Preconditions, Prefer, Request};
 use fireguard_fhir::parameters::Parameters;
 use fireguard_traffic::body::{Body, BodyError, Outgoing, full};
@@ -76,6 +77,8 @@ pub struct Entered {
     pub id: RequestId,
     /// Where it comes from.
     pub origin: Origin,
+    /// The certificate that the client has shown.
+    pub certificate: Option<Arc<Certificate>>,
     /// Its head, without headers of one hop.
     pub parts: Parts,
     /// Its body, unread.

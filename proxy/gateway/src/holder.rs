@@ -26,6 +26,7 @@ impl Holder {
             patient,
             purposes,
             scopes,
+            bound_to: _,
             expires: _,
         } = principal;
         let mut whole = Context::new(&SHA256);
@@ -83,6 +84,7 @@ pub(crate) mod tests {
             fhir_user: None,
             patient: Id::parse("p1"),
             purposes: BTreeSet::new(),
+            bound_to: None,
             scopes: Some(Scopes::parse("patient/Observation.rs patient/Patient.r")),
             expires: None,
         }

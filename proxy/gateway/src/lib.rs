@@ -20,6 +20,7 @@ pub mod files;
 pub mod grants;
 pub mod holder;
 pub mod logging;
+pub mod logins;
 pub mod metadata;
 pub mod meters;
 pub mod pages;

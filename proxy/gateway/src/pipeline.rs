@@ -22,12 +22,12 @@ use crate::requests::Requests;
 use crate::server::Peer;
 use crate::stage::{check, layer};
 use crate::stages::audit::{self, shown};
-use crate::stages::{links, login};
 use crate::stages::plugins::{request, to_client, to_server, written};
 use crate::stages::{
     answers, authenticate, batch, body, breaker, compress, concurrency, cors, enter, forward, gate, hapi,
     metadata, observe, own_writes, rate, rescue, retry, rewrite, route, vet,
 };
+use crate::stages::{links, login};
 use crate::state::Shared;
 use crate::traces::Trace;
 
@@ -48,6 +48,8 @@ pub fn build(shared: &Arc<Shared>, connections: HashMap<String, Balanced>) -> Pi
         .layer(check(enter::Enter::new(shared)))
         // Tells browsers which pages may ask, and answers those that ask first; errors of all that follows, too.
         .layer(layer(cors::Cors::new(shared)))
+        // Users of the file log in here, beside every route.
+        .layer(layer(login::Login::new(shared)))
         // Users of the file log in here, beside every route.
         .layer(layer(login::Login::new(shared)))
         // Finds the route and parses the interaction, once. What is unknown is refused here.

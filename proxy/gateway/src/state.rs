@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use fireguard_access::authentication::sessions::Sessions;
 use fireguard_access::policy::Decisions;
 use fireguard_access::surface::Surface;
 use fireguard_fhir::base::Base;
@@ -16,11 +17,12 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use crate::audit::{Audit, Keeping};
-use crate::authentication::{Authentication, Issuers};
+use crate::authentication::{Authentication, Issuers, Local};
 use crate::config::units::Secret;
 use crate::config::{self, Config, defaults};
 use crate::face::Faces;
 use crate::fhir_server::FhirServer;
+use crate::logins::{Logins, Tries};
 use crate::metadata::Metadata;
 use crate::pages::{self, Binding, KeyRing};
 use crate::plugins::{Attached, LoadFailure, Plugins};
@@ -46,6 +48,10 @@ pub struct Shared {
     pub keeping: Option<Arc<Keeping>>,
     /// Who vouches for callers.
     issuers: Arc<Issuers>,
+    /// Logs users of a file in; none: there is no such file.
+    pub logins: Option<Arc<Logins>>,
+    /// What was tried with passwords lately.
+    tries: Arc<Tries>,
     /// What rate limits remember.
     clients: Arc<Table>,
     /// Made by chance at the start: seals links to pages where no key is configured.
@@ -137,7 +143,7 @@ impl Shared {
         let durable = self.written.clone().zip(self.audit.clone());
         let durable = durable.map(|(written, audit)| Durable { written, audit });
         let (routes, keeping) = (&self.routes, self.keeping.as_deref());
-        let before = Before { routes, keeping, issuers: Some(&self.issuers) };
+        let before = Before { routes, keeping, issuers: Some(&self.issuers), tries: Some(&self.tries) };
         Self::make(config, &self.plugins, durable, clients, chance, before).await
     }
 
@@ -147,12 +153,21 @@ impl Shared {
         durable: Option<Durable>,
         clients: Arc<Table>,
         chance: Arc<Secret>,
-        Before { routes: before, keeping, issuers }: Before<'_>,
+        Before { routes: before, keeping, issuers, tries }: Before<'_>,
     ) -> Result<Self, LoadFailure> {
         let plugins = known.load(&config).await?;
         // The one of chance is the last: it seals where there is no other, and opens what it has sealed.
         let keys: Vec<_> = config.pages.keys.iter().chain([&*chance]).map(Secret::expose).collect();
         let ring = Arc::new(KeyRing::new(&keys, config.pages.lifetime)?);
+        let tries = tries.cloned().unwrap_or_default();
+        let certificates = Some(config.certificates).filter(|clients| !clients.is_empty()).map(Arc::new);
+        let logins = config.users.map(|users| {
+            let key = users.key.as_ref().unwrap_or(&chance);
+            let sessions = Sessions::new(users.users, key.expose(), users.lifetime);
+            Arc::new(Logins::new(Arc::new(sessions), Arc::clone(&tries)))
+        });
+        let users = logins.as_ref().map(|logins| Arc::clone(logins.sessions()));
+        let local = Local { users, certificates };
         let mut servers = BTreeMap::new();
         let mut server = |route: &config::Route| {
             let known = servers.entry(route.upstream_name.clone());
@@ -207,7 +222,11 @@ impl Shared {
                     config::Authentication::None => None,
                     config::Authentication::Ways(_) => Some(Arc::new(Decisions::by_scopes())),
                 },
-                authentication: issuers.authentication(&route.authentication, &group.configured.bases),
+                authentication: issuers.authentication(
+                    &route.authentication,
+                    &local,
+                    &group.configured.bases,
+                ),
                 forward_authorization: route.forward_authorization,
                 server,
                 upstream_name: route.upstream_name,
@@ -232,7 +251,20 @@ impl Shared {
         let (routes, server, limits) = (routes.collect(), config.server, config.limits);
         let keeping = config.audit.map(|audit| Arc::new(Keeping::new(audit, &limits, keeping)));
         let (written, audit) = durable.map(|durable| (durable.written, durable.audit)).unzip();
-        Ok(Self { routes, server, limits, plugins, written, audit, keeping, issuers, clients, chance })
+        Ok(Self {
+            routes,
+            server,
+            limits,
+            plugins,
+            written,
+            audit,
+            keeping,
+            issuers,
+            logins,
+            tries,
+            clients,
+            chance,
+        })
     }
 
     /// The names of the plugins that were not there before.
@@ -275,6 +307,7 @@ struct Before<'a> {
     routes: &'a [Arc<Route>],
     keeping: Option<&'a Keeping>,
     issuers: Option<&'a Arc<Issuers>>,
+    tries: Option<&'a Arc<Tries>>,
 }
 
 /// Refuses what plugins on a route with writes would make unsafe.

@@ -23,6 +23,7 @@ fn principal() -> Principal {
         fhir_user: None,
         patient: None,
         purposes: BTreeSet::new(),
+        bound_to: None,
         scopes: None,
         expires: None,
     }

@@ -151,6 +151,7 @@ impl Clients {
             fhir_user: None,
             patient: None,
             purposes: BTreeSet::new(),
+            bound_to: None,
             scopes: client.scopes.clone(),
             expires: Some(certificate.until),
         })

@@ -1,5 +1,6 @@
 //! What a token says, and the caller it makes.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fireguard_fhir::ResourceType;
@@ -117,6 +118,7 @@ impl Claims {
             fhir_user,
             purposes: self.names(&settings.claims.purpose).collect(),
             scopes: settings.smart.then(|| Scopes::parse(&self.scope())),
+            bound_to: self.certificate()?,
             expires: self.expires(),
         })
     }
@@ -125,6 +127,21 @@ impl Claims {
     pub(super) fn names_a_foreign_user(&self, settings: &IssuerSettings, bases: &[&Base]) -> bool {
         let named = self.at(&settings.claims.fhir_user).and_then(Value::as_str);
         named.is_some_and(|text| user(text, bases).is_none())
+    }
+
+    /// The certificate that it is bound to (RFC 8705 §3.1).
+    ///
+    /// # Errors
+    /// It is bound to something that nobody here can check.
+    fn certificate(&self) -> Result<Option<Arc<str>>, Why> {
+        let confirmation = match self.0.get("cnf") {
+            None | Some(Value::Null) => return Ok(None),
+            Some(confirmation) => confirmation.as_object().ok_or(Why::Confirmation)?,
+        };
+        match (confirmation.get("x5t#S256").and_then(Value::as_str), confirmation.len()) {
+            (Some(thumbprint), 1) => Ok(Some(thumbprint.into())),
+            _ => Err(Why::Confirmation),
+        }
     }
 
     fn client(&self) -> Option<&str> {

@@ -43,6 +43,8 @@ pub enum Why {
     Early,
     /// It does not say whom it is about.
     Subject,
+    /// It is bound to a certificate that its connection does not show, or to what nobody here can check (`cnf`).
+    Confirmation,
     /// Its issuer says so: it was revoked, or never given.
     Inactive,
 }
@@ -64,6 +66,7 @@ impl Why {
             Self::Expired => "expired",
             Self::Early => "early",
             Self::Subject => "subject",
+            Self::Confirmation => "confirmation",
             Self::Inactive => "inactive",
         }
     }

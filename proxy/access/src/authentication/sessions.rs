@@ -147,6 +147,7 @@ impl Sessions {
             fhir_user: user.fhir_user.clone(),
             patient: user.patient.clone(),
             purposes: BTreeSet::new(),
+            bound_to: None,
             scopes: user.scopes.clone(),
             expires: Some(until),
         })

@@ -158,7 +158,7 @@ pub fn is_name(text: &str) -> bool {
 /// # Errors
 /// It is not one of the types that SMART App Launch has for it, or no id.
 pub fn fhir_user(text: &str) -> Result<(ResourceType, Id), String> {
-    const TYPES: [&str; 4] = ["Patient", "Practitioner", "RelatedPerson", "Person"];
+    const TYPES: [&str; 5] = ["Patient", "Practitioner", "PractitionerRole", "RelatedPerson", "Person"];
     let parsed = text.split_once('/').filter(|(ty, _)| TYPES.contains(ty));
     let parsed = parsed.and_then(|(ty, id)| Some((ResourceType::parse(ty)?, Id::parse(id)?)));
     parsed.ok_or_else(|| format!("fhir_user is {}, a slash and an id", TYPES.join(", ")))

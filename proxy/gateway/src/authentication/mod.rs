@@ -2,12 +2,14 @@
 
 mod bearer;
 mod fetch;
+mod local;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use fireguard_access::authentication::{Fetch, IssuerSettings, Provider, Rejection, Tokens};
+use fireguard_access::authentication::certificate::Certificate;
+use fireguard_access::authentication::{Fetch, IssuerSettings, Provider, Rejection, Tokens, Why};
 use fireguard_access::principal::Principal;
 use fireguard_fhir::base::Base;
 use fireguard_fhir::outcome::IssueCode;
@@ -17,6 +19,7 @@ use tokio::runtime::Handle;
 
 pub use bearer::{Unusable, bearer};
 pub use fetch::Fetcher;
+pub use local::Local;
 
 use crate::config::{self, Way};
 use crate::failure::{Failure, Source};
@@ -35,6 +38,8 @@ pub enum Authentication {
 pub struct Ways {
     /// By a token of an issuer.
     tokens: Tokens,
+    /// By what this site itself knows.
+    local: Local,
 }
 
 /// The issuers at work. A reload keeps them, with the keys they have.
@@ -46,10 +51,16 @@ pub struct Issuers {
 
 impl Issuers {
     /// Who may come in on a route to a server of these bases.
-    pub fn authentication(&self, configured: &config::Authentication, server: &[Base]) -> Authentication {
+    pub fn authentication(
+        &self,
+        configured: &config::Authentication,
+        local: &Local,
+        server: &[Base],
+    ) -> Authentication {
         let config::Authentication::Ways(ways) = configured else { return Authentication::Open };
-        let issuers = ways.iter().map(|Way::Issuer(issuer)| self.provider(issuer));
-        Authentication::Ways(Ways { tokens: Tokens::new(issuers.collect(), server.to_vec()) })
+        let issuers = ways.iter().filter_map(Way::issuer).map(|issuer| self.provider(issuer));
+        let tokens = Tokens::new(issuers.collect(), server.to_vec());
+        Authentication::Ways(Ways { tokens, local: local.among(ways) })
     }
 
     /// Has them asked on this runtime, at once for their keys.
@@ -98,10 +109,21 @@ impl Ways {
     ///
     /// # Errors
     /// It does not say who it is, or in a way that nobody could take.
-    pub fn known(&self, headers: &HeaderMap, base: &Base) -> Result<Option<Arc<Principal>>, Failure> {
+    pub fn known(
+        &self,
+        headers: &HeaderMap,
+        certificate: Option<&Certificate>,
+        base: &Base,
+    ) -> Result<Option<Arc<Principal>>, Failure> {
         match bearer(headers) {
-            Ok(Some(token)) => Ok(self.tokens.known(token, base)),
-            Ok(None) => Err(nobody(base)),
+            Ok(Some(token)) => match self.local.user(token) {
+                Some(user) => user.map(Some).map_err(|_| rejected(base, Rejection::Invalid(Why::Inactive))),
+                None => match self.tokens.known(token, base) {
+                    Some(principal) => bound(principal, certificate, base).map(Some),
+                    None => Ok(None),
+                },
+            },
+            Ok(None) => self.local.client(certificate).map(Some).ok_or_else(|| nobody(base)),
             Err(unusable) => Err(invalid_request(base, unusable)),
         }
     }
@@ -110,14 +132,30 @@ impl Ways {
     ///
     /// # Errors
     /// It is nobody who may come in, or that cannot be found out now.
-    pub async fn check(&self, headers: &HeaderMap, base: &Base) -> Result<Arc<Principal>, Failure> {
-        match bearer(headers) {
-            Ok(Some(token)) => {
-                self.tokens.check(token, base).await.map_err(|rejection| rejected(base, rejection))
-            }
-            Ok(None) => Err(nobody(base)),
-            Err(unusable) => Err(invalid_request(base, unusable)),
+    pub async fn check(
+        &self,
+        headers: &HeaderMap,
+        certificate: Option<&Certificate>,
+        base: &Base,
+    ) -> Result<Arc<Principal>, Failure> {
+        if let Some(principal) = self.known(headers, certificate, base)? {
+            return Ok(principal);
         }
+        let token = bearer(headers).ok().flatten().ok_or_else(|| nobody(base))?;
+        let checked = self.tokens.check(token, base).await;
+        bound(checked.map_err(|rejection| rejected(base, rejection))?, certificate, base)
+    }
+}
+
+/// The caller, if it shows the certificate that its token is bound to.
+fn bound(
+    principal: Arc<Principal>,
+    certificate: Option<&Certificate>,
+    base: &Base,
+) -> Result<Arc<Principal>, Failure> {
+    match local::may_come(&principal, certificate) {
+        true => Ok(principal),
+        false => Err(rejected(base, Rejection::Invalid(Why::Confirmation))),
     }
 }
 

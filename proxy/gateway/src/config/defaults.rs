@@ -65,6 +65,11 @@ pub const METADATA_FRESH: Duration = Duration::from_secs(60);
 /// One that is younger is sent while the server is asked, or is away.
 pub const METADATA_STALE: Duration = Duration::from_secs(3600);
 
+/// How long a token of a user in a file is good.
+pub const USER_TOKEN: Duration = Duration::from_secs(900);
+/// The longest that may be.
+pub const LONGEST_USER_TOKEN: Duration = Duration::from_secs(86_400);
+
 /// How long a link to a page is good; HAPI keeps a search for an hour.
 pub const PAGE_LIFETIME: Duration = Duration::from_secs(3600);
 

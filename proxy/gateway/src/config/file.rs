@@ -8,6 +8,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::audit::Audit;
+use super::certificates::{CertificateClient, ClientAuth};
 use super::defaults;
 use super::grants::{FhirClient, HttpOut, KeyValue, ObjectStore, Terminology};
 use super::hapi::Hapi;
@@ -15,6 +16,7 @@ use super::issuers::{Issuer, WaysIn};
 use super::rate::{Ipv6Prefix, Rate};
 use super::units::{SecretSource, Size, Time};
 use super::upstream::{Breaker, Concurrency, Health, UpstreamTls};
+use super::users::UsersFile;
 
 /// A Fireguard configuration.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -29,6 +31,14 @@ pub struct File {
     /// The identity providers whose tokens are believed, by a name of your choice.
     #[serde(default)]
     pub issuers: BTreeMap<String, Issuer>,
+    /// Users in a file, for sites without an identity provider.
+    pub users: Option<UsersFile>,
+    /// Whom client certificates stand for, by a name in them: `dns:…`, `uri:…` or `email:…`, several by a star as in
+    /// `dns:*.lab.example.org`, `uri:https://example.org/wards/*`, `email:*@example.org`. One that fits none of these
+    /// is nobody's.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, CertificateClient>")]
+    pub certificates: BTreeMap<String, Spanned<CertificateClient>>,
     /// The FHIR servers, by a name of your choice.
     pub upstreams: BTreeMap<String, Upstream>,
     /// The ways in, by a name of your choice.
@@ -117,6 +127,17 @@ pub struct Tls {
     /// The private key (PEM): `file:PATH` or `env:NAME`.
     #[schemars(with = "SecretSource")]
     pub key: Spanned<SecretSource>,
+    /// PEM file with the authorities that sign clients' certificates. With it clients may show one.
+    #[schemars(with = "Option<String>")]
+    pub client_ca: Option<Spanned<String>>,
+    /// PEM files with the lists of certificates that these authorities have revoked, read again with the
+    /// configuration. Where there is one, a certificate that no current list covers is refused.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub client_crls: Vec<Spanned<String>>,
+    /// Whether clients must show a certificate.
+    #[schemars(with = "Option<ClientAuth>")]
+    pub client_auth: Option<Spanned<ClientAuth>>,
 }
 
 /// Health and metrics.
@@ -184,7 +205,7 @@ pub struct Route {
     #[schemars(with = "String")]
     pub upstream: Spanned<String>,
     /// Who may come in: `"none"` for anyone, or a list of ways to show who one is, any of which will do: names of
-    /// issuers.
+    /// issuers, `"users"` for those of the file who log in, `"certificates"` for clients that show one.
     #[schemars(with = "WaysIn")]
     pub authentication: Spanned<WaysIn>,
     /// Send the caller's `Authorization` header on to the FHIR server. Without it nobody but Fireguard sees a token.

@@ -13,6 +13,7 @@ use serde::de::{Deserializer, Error as _};
 use toml::Spanned;
 use zeroize::Zeroizing;
 
+use super::file::File;
 use super::resolve::Resolver;
 use super::units::{SecretSource, Time};
 use super::{Problem, defaults};
@@ -152,13 +153,29 @@ pub enum Authentication {
 pub enum Way {
     /// By a token of this issuer.
     Issuer(Arc<IssuerSettings>),
+    /// By a token that a user of the file has got by logging in.
+    Users,
+    /// By a client certificate.
+    Certificates,
 }
 
 /// What is known of issuers, by their names; none: something is wrong with it.
 pub(super) type Issuers = BTreeMap<String, Option<Arc<IssuerSettings>>>;
 
 /// What else stands in a list of ways, so that no issuer can have its name.
-const RESERVED: [&str; 3] = ["none", "users", "certificates"];
+const RESERVED: [&str; 3] = ["none", USERS, CERTIFICATES];
+const USERS: &str = "users";
+const CERTIFICATES: &str = "certificates";
+
+impl Way {
+    /// The issuer, if it is one.
+    pub fn issuer(&self) -> Option<&Arc<IssuerSettings>> {
+        match self {
+            Self::Issuer(issuer) => Some(issuer),
+            Self::Users | Self::Certificates => None,
+        }
+    }
+}
 
 impl Resolver<'_> {
     /// Every issuer, whether a route names it or not.
@@ -182,22 +199,46 @@ impl Resolver<'_> {
         }
         let ways: Vec<_> = names
             .iter()
-            .map(|name| match issuers.get(name) {
-                Some(known) => known.clone().map(Way::Issuer),
-                None => {
+            .map(|name| match (issuers.get(name), name.as_str()) {
+                (Some(known), _) => known.clone().map(Way::Issuer),
+                (None, USERS) => Some(Way::Users),
+                (None, CERTIFICATES) => Some(Way::Certificates),
+                (None, _) => {
                     let name = Spanned::new(written.span(), name.clone());
-                    self.unknown("issuer", &name, issuers.keys().map(String::as_str));
+                    let known = issuers.keys().map(String::as_str).chain([USERS, CERTIFICATES]);
+                    self.unknown("issuer", &name, known);
                     None
                 }
             })
             .collect();
         let ways: Vec<Way> = ways.into_iter().collect::<Option<_>>()?;
-        let urls = ways.iter().map(|Way::Issuer(issuer)| &issuer.url);
-        if urls.clone().collect::<BTreeSet<_>>().len() < urls.len() {
+        let urls = || ways.iter().filter_map(Way::issuer).map(|issuer| &issuer.url);
+        if urls().collect::<BTreeSet<_>>().len() < urls().count() {
             let message = "two issuers of one route have the same url: one of them would never be asked";
             self.problems.push(Problem::at(written.span(), message));
         }
         (!ways.is_empty()).then_some(Authentication::Ways(ways))
+    }
+
+    /// Whether the ways that routes name lead anywhere.
+    pub(super) fn ways_lead_in(&mut self, file: &File) {
+        let ca = file.server.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
+        for written in file.routes.values().map(|route| &route.authentication) {
+            let names = |way: &str| written.get_ref().0.iter().flatten().any(|name| name == way);
+            let mut missing = |help: &str, message: &str| {
+                self.problems.push(Problem::at(written.span(), message).help(help));
+            };
+            if names(USERS) && file.users.is_none() {
+                missing("add [users] with file = \"users.toml\"", "there are no users in a file");
+            }
+            if names(CERTIFICATES) && !ca {
+                let help = "add client_ca to [server.tls]: the authorities that sign clients' certificates";
+                missing(help, "clients are not asked for certificates");
+            } else if names(CERTIFICATES) && file.certificates.is_empty() {
+                let help = "add [certificates.\"dns:client.example.org\"]";
+                missing(help, "certificates stand for nobody");
+            }
+        }
     }
 
     fn issuer(&mut self, name: &str, issuer: &Issuer) -> Option<IssuerSettings> {

@@ -1,6 +1,7 @@
 //! The configuration: read, checked as a whole, resolved.
 
 pub mod audit;
+pub mod certificates;
 pub mod defaults;
 pub mod file;
 pub mod grants;
@@ -13,12 +14,14 @@ mod report;
 mod resolve;
 pub mod units;
 mod upstream;
+pub mod users;
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use fireguard_access::authentication::certificate::Clients;
 use fireguard_access::surface::Surface;
 use fireguard_fhir::base::Base;
 use fireguard_traffic::breaker::BreakerPolicy;
@@ -27,6 +30,7 @@ use fireguard_traffic::forwarded::TrustedPeers;
 use fireguard_traffic::rate::Quotas;
 use http::HeaderValue;
 
+pub use certificates::ClientCa;
 pub use file::{LogFormat, LogLevel, OnFailure, Runtime};
 pub use issuers::{Authentication, Way};
 pub use place::{line, place};
@@ -41,6 +45,10 @@ pub struct Config {
     pub server: Server,
     /// Where health and metrics are served.
     pub admin: SocketAddr,
+    /// Users in a file.
+    pub users: Option<users::Users>,
+    /// Whom client certificates stand for.
+    pub certificates: Clients,
     /// The ways in; no prefix is a prefix of another.
     pub routes: Vec<Route>,
     /// The plugins that routes use or not.
@@ -85,6 +93,8 @@ pub struct Tls {
     pub certificate: Vec<u8>,
     /// PEM bytes of the key.
     pub key: Secret,
+    /// Who signs clients' certificates; none: clients are not asked for any.
+    pub clients: Option<ClientCa>,
 }
 
 /// A way in.

@@ -30,6 +30,9 @@ pub(super) fn resolve(file: file::File, folder: &Path) -> Result<Config, Vec<Pro
         .filter_map(|(name, route)| resolver.route(name, route, &file, &plugin_names, &issuers))
         .collect::<Vec<_>>();
     resolver.no_overlap(&file.routes);
+    resolver.ways_lead_in(&file);
+    let users = resolver.users(file.users.as_ref());
+    let certificates = resolver.certificates(&file.certificates);
     let plugins =
         file.plugins.iter().filter_map(|(name, plugin)| resolver.plugin(name, plugin, &file)).collect();
     let state = resolver.state(&file.state);
@@ -45,6 +48,8 @@ pub(super) fn resolve(file: file::File, folder: &Path) -> Result<Config, Vec<Pro
         (Some(server), Some(admin), true) => Ok(Config {
             server,
             admin,
+            users,
+            certificates,
             routes,
             plugins,
             state,
@@ -143,7 +148,8 @@ impl Resolver<'_> {
             Some(tls) => {
                 let certificate = self.read(&tls.certificate);
                 let key = self.secret(&tls.key);
-                Some(Tls { certificate: certificate?, key: key? })
+                let clients = self.client_ca(tls);
+                Some(Tls { certificate: certificate?, key: key?, clients })
             }
         };
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);

@@ -25,7 +25,9 @@ impl Changes {
     pub(super) fn files(&mut self, before: Option<&Tls>, after: Option<&Tls>) {
         let same = match (before, after) {
             (Some(before), Some(after)) => {
-                before.certificate == after.certificate && before.key.expose() == after.key.expose()
+                before.certificate == after.certificate
+                    && before.key.expose() == after.key.expose()
+                    && before.clients == after.clients
             }
             (None, None) => true,
             _ => false,

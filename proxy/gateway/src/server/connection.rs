@@ -24,7 +24,7 @@ use super::lent::Lent;
 use super::live::Live;
 use super::patience::Patient;
 use super::refused::Step;
-use super::{Peer, proxy_protocol};
+use super::{Peer, proxy_protocol, tls};
 use crate::pipeline;
 
 /// Serves one connection to its end. What goes wrong here is the client's.
@@ -50,7 +50,7 @@ pub(super) async fn serve(
     }
     let lent = Arc::new(Lent::default());
     let mut stream = Patient::new(stream, patience, Arc::clone(&lent));
-    let mut peer = Peer { address, tls: settings.tls.is_some() };
+    let mut peer = Peer { address, tls: settings.tls.is_some(), certificate: None };
     if settings.proxy_protocol && settings.trusted.contains(peer.address) {
         match proxy_protocol::read(&mut stream).await {
             Ok(Some(client)) => peer.address = client.to_canonical(),
@@ -74,6 +74,7 @@ pub(super) async fn serve(
         None => http(stream, peer, &settings.builder, serving, stop).await,
         Some(acceptor) => match acceptor.accept(stream).await {
             Ok(stream) => {
+                peer.certificate = tls::certificate(stream.get_ref().1);
                 // What was agreed on is spoken, and nothing else (RFC 9113 §3.2).
                 let builder = match stream.get_ref().1.alpn_protocol() {
                     Some(b"h2") => settings.builder.clone().http2_only(),
@@ -115,7 +116,7 @@ async fn http<S>(
         let running = lends.begin(&request);
         let answer = match over {
             true => Either::Left(ready(Ok(pipeline::too_many_connections(&request)))),
-            false => Either::Right(live.pipeline(core).answer(peer, request)),
+            false => Either::Right(live.pipeline(core).answer(peer.clone(), request)),
         };
         let told = over.then(|| Arc::clone(&told));
         async move {

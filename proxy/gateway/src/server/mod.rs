@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use fireguard_access::authentication::certificate::Certificate;
 use futures_util::future::join_all;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
@@ -35,12 +36,14 @@ pub use successor::{NoSuccessor, Succession, Successor};
 pub use tls::{TlsError, check as check_tls};
 
 /// A connection as the pipeline sees it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Peer {
     /// Who is at the other end of the socket; a trusted balancer's PROXY header has been taken into account.
     pub address: IpAddr,
     /// The client's connection is encrypted.
     pub tls: bool,
+    /// The certificate that the client has shown on it; it was checked.
+    pub certificate: Option<Arc<Certificate>>,
 }
 
 /// The running cores.

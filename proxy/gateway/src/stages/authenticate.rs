@@ -27,7 +27,7 @@ impl Stage<Asked> for Authenticate {
         if exchange.request.parameters.get(IN_URL).is_some() {
             return Err(exchange);
         }
-        match ways.known(&exchange.headers, &exchange.face.base) {
+        match ways.known(&exchange.headers, exchange.caller.certificate.as_deref(), &exchange.face.base) {
             Ok(Some(principal)) => {
                 admit(&mut exchange, principal);
                 Ok(exchange)
@@ -42,7 +42,9 @@ impl Stage<Asked> for Authenticate {
             if exchange.request.parameters.get(IN_URL).is_some() {
                 return Err(in_url(&exchange.face.base));
             }
-            let principal = ways.check(&exchange.headers, &exchange.face.base).await?;
+            let certificate = exchange.caller.certificate.clone();
+            let checking = ways.check(&exchange.headers, certificate.as_deref(), &exchange.face.base);
+            let principal = checking.await?;
             admit(&mut exchange, principal);
         }
         next.call(exchange).await

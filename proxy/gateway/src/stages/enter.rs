@@ -67,6 +67,6 @@ impl Check<Box<Arrived>> for Enter {
         if origin.scheme.is_none() {
             origin.scheme = Some(if peer.tls { "https" } else { "http" }.to_owned());
         }
-        Ok(Box::new(Entered { id, origin, parts, body, facts }))
+        Ok(Box::new(Entered { id, origin, certificate: peer.certificate, parts, body, facts }))
     }
 }

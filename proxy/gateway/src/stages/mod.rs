@@ -16,6 +16,7 @@ pub mod gate;
 pub mod hapi;
 pub mod links;
 pub mod login;
+pub mod login;
 pub mod metadata;
 pub mod observe;
 pub mod own_writes;

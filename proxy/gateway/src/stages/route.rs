@@ -81,7 +81,11 @@ impl Check<Box<Entered>> for Route {
         Ok(Box::new(Exchange {
             id: entered.id,
             client: entered.origin.client,
-            caller: Caller { page_of: opening.holder(), ..Caller::default() },
+            caller: Caller {
+                certificate: entered.certificate,
+                page_of: opening.holder(),
+                ..Caller::default()
+            },
             route: Arc::clone(route),
             face,
             request: Arc::new(request),

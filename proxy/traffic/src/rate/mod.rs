@@ -4,6 +4,7 @@
 //! its entries are charged as they are read, into debt if need be, so that the client's next requests wait. An entry
 //! counts as a batch's, and as what it is where that has a quota of its own.
 
+mod attempts;
 mod class;
 mod fields;
 mod key;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 use http::HeaderValue;
 
+pub use attempts::Attempts;
 pub use class::Class;
 pub use fields::{RATE_LIMIT, RATE_LIMIT_POLICY, delay_seconds};
 pub use key::Key;

@@ -14,6 +14,7 @@ fn caller(scopes: &str, patient: Option<&str>) -> Principal {
         fhir_user: None,
         patient: patient.and_then(Id::parse),
         purposes: BTreeSet::new(),
+        bound_to: None,
         scopes: Some(Scopes::parse(scopes)),
         expires: None,
     }
