@@ -1,58 +1,194 @@
 //! Scopes and policies together, for one request.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
-use super::scopes;
-use crate::decision::{Access, Action, Allowed, Denied, Judge, Obligations, Permission, Resource};
+use cedar_policy::{Context, Entity};
+use fireguard_fhir::interaction::Request;
+
+use super::entities::{self, NotAsked};
+use super::memory::Memory;
+use super::policies::{self, Permit, Policies, Question, Verdict};
+use super::relax::Known;
+use super::scopes::{self, Granted};
+use super::{bounds, schema};
+use crate::decision::{Access, Action, Allowed, Bound, Denied, Judge, Obligations, Permission, Resource};
 use crate::principal::Principal;
+use crate::shared_types::{Sharing, sharing};
 
 /// Decides for one request of one caller.
 #[derive(Debug)]
 pub(super) struct Decider {
     principal: Arc<Principal>,
+    policies: Option<Asked>,
+    memory: Mutex<Memory>,
+}
+
+/// What policies are asked with, whatever they are asked.
+#[derive(Debug)]
+struct Asked {
+    policies: Arc<Policies>,
+    /// The caller and how it asks; none: they cannot be told to policies.
+    known: Option<(Entity, Context)>,
 }
 
 impl Decider {
-    /// For this caller.
-    pub(super) fn new(principal: Arc<Principal>) -> Self {
-        Self { principal }
+    /// For this request of this caller, at this time. Without policies, scopes decide alone.
+    pub(super) fn new(
+        principal: Arc<Principal>,
+        policies: Option<Arc<Policies>>,
+        request: &Request,
+        now: SystemTime,
+    ) -> Self {
+        let policies = policies.map(|policies| {
+            let known = entities::caller(&principal)
+                .and_then(|caller| Ok((caller, entities::context(&principal, request, now)?)));
+            Asked { policies, known: known.ok() }
+        });
+        Self { principal, policies, memory: Mutex::default() }
     }
 }
 
 impl Judge for Decider {
     fn request(&self, access: &Access) -> Permission {
-        if let Some(denied) = self.undecided(&access.action) {
-            return Permission::Denied(denied);
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = memory.access(access) {
+            return known;
         }
-        match scopes::request(&self.principal, access) {
-            Err(denied) => Permission::Denied(denied),
-            Ok(granted) => allowed(granted.bounds, granted.each),
-        }
+        let permission = self.access(access).map_or_else(Permission::Denied, Permission::Allowed);
+        memory.keep_access(access, &permission);
+        permission
     }
 
     fn resource(&self, action: &Action, resource: &Resource) -> Permission {
-        if let Some(denied) = self.undecided(action) {
-            return Permission::Denied(denied);
+        let looks = self.policies.as_ref().map(|asked| asked.policies.looks()).unwrap_or_default();
+        let own = self.principal.patient.as_ref().is_some_and(|patient| self.reaches(patient, resource));
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = memory.resource(action, resource, own, looks) {
+            return known;
         }
-        match scopes::resource(&self.principal, action, resource) {
-            Err(denied) => Permission::Denied(denied),
-            Ok(bounds) => allowed(bounds, false),
-        }
+        let permission =
+            self.known(action, resource, own).map_or_else(Permission::Denied, Permission::Allowed);
+        memory.keep_resource(action, resource, own, looks, &permission);
+        permission
     }
 }
 
 impl Decider {
-    /// Where nothing grants anything, and what only policies can grant.
-    fn undecided(&self, action: &Action) -> Option<Denied> {
-        let message = match action {
-            _ if self.principal.scopes.is_none() => "nothing allows this",
-            Action::Relabel => "only a policy can allow to take security labels off",
-            _ => return None,
+    /// Before a resource is known.
+    fn access(&self, access: &Access) -> Result<Allowed, Denied> {
+        self.decided(&access.action)?;
+        let by_scopes = scopes::request(&self.principal, access)?;
+        let Some(asked) = &self.policies else { return Ok(allowed(by_scopes)) };
+        let known = if access.resource_type.is_some() { Known::Type } else { Known::Nothing };
+        let any = entities::any_resource(access.resource_type);
+        let may = asked.ask(Question::May(known), &access.action, any.clone())?;
+        let certain = if known == Known::Type && !asked.policies.depends(schema::name(&access.action)) {
+            may.clone()
+        } else {
+            asked.ask(Question::Must(known), &access.action, any).unwrap_or_default()
         };
-        Some(Denied { message: message.into(), scope: None, policies: Vec::new() })
+        let far =
+            |permits: &[&Permit]| bounds::any(permits.iter().filter_map(|permit| self.bound(permit, access)));
+        let possible = far(&may);
+        let Some(together) = bounds::both(&by_scopes.bounds, &possible) else {
+            return Err(nothing(Vec::new()));
+        };
+        Ok(Allowed {
+            bounds: together,
+            each: by_scopes.each || possible != far(&certain),
+            obligations: policies::obligations(may.iter().copied()),
+            policies: may.iter().map(|permit| Arc::clone(&permit.id)).collect(),
+        })
+    }
+
+    /// Of a resource that is known.
+    fn known(&self, action: &Action, resource: &Resource, own: bool) -> Result<Allowed, Denied> {
+        self.decided(action)?;
+        let bounds = scopes::resource(&self.principal, action, resource)?;
+        let Some(asked) = &self.policies else { return Ok(allowed(Granted { bounds, each: false })) };
+        let tenant = entities::tenant(resource, asked.policies.tenant_tag());
+        let mut permits = asked.ask(Question::Resource, action, entities::resource(resource, tenant))?;
+        permits.retain(|permit| !permit.obliged.narrow || own);
+        if permits.is_empty() {
+            return Err(nothing(Vec::new()));
+        }
+        Ok(Allowed {
+            bounds,
+            each: false,
+            obligations: policies::obligations(permits.iter().copied()),
+            policies: permits.iter().map(|permit| Arc::clone(&permit.id)).collect(),
+        })
+    }
+
+    /// How far a permit goes. None: to nothing of this type.
+    fn bound(&self, permit: &Permit, access: &Access) -> Option<Bound> {
+        if !permit.obliged.narrow {
+            return Some(Bound::default());
+        }
+        let patient = Some(self.principal.patient.clone()?);
+        match access.resource_type.map(sharing) {
+            Some(Sharing::Nobodys) => None,
+            Some(Sharing::Everybodys) => Some(Bound::default()),
+            _ => Some(Bound { patient, ..Bound::default() }),
+        }
+    }
+
+    fn reaches(&self, patient: &fireguard_fhir::interaction::Id, resource: &Resource) -> bool {
+        sharing(resource.resource_type).reaches(patient, resource)
+    }
+
+    /// Refuses what nothing decides.
+    fn decided(&self, action: &Action) -> Result<(), Denied> {
+        if self.policies.is_some() {
+            return Ok(());
+        }
+        match action {
+            _ if self.principal.scopes.is_none() => Err(nothing(Vec::new())),
+            Action::Relabel => Err(nothing(Vec::new())),
+            _ => Ok(()),
+        }
     }
 }
 
-fn allowed(bounds: Vec<crate::decision::Bound>, each: bool) -> Permission {
-    Permission::Allowed(Allowed { bounds, each, obligations: Obligations::default(), policies: Vec::new() })
+impl Asked {
+    /// The permits that hold.
+    fn ask(
+        &self,
+        question: Question,
+        action: &Action,
+        resource: Result<Entity, NotAsked>,
+    ) -> Result<Vec<&Permit>, Denied> {
+        let unable = |_| Denied {
+            message: "the policies of this server could not be asked".into(),
+            scope: None,
+            policies: Vec::new(),
+        };
+        let Some((caller, context)) = self.known.clone() else { return Err(unable(())) };
+        let act = entities::action(action).map_err(|_| unable(()))?;
+        let resource = resource.map_err(|_| unable(()))?;
+        let name = schema::name(action);
+        match self.policies.ask(question, name, [caller, act, resource], context).map_err(|_| unable(()))? {
+            Verdict::Permitted(permits) => Ok(permits),
+            Verdict::Denied(policies) => Err(nothing(policies)),
+            Verdict::Failed(policies) => Err(Denied {
+                message: "a policy of this server could not be evaluated".into(),
+                scope: None,
+                policies,
+            }),
+        }
+    }
 }
+
+fn allowed(granted: Granted) -> Allowed {
+    let Granted { bounds, each } = granted;
+    Allowed { bounds, each, obligations: Obligations::default(), policies: Vec::new() }
+}
+
+fn nothing(policies: Vec<Arc<str>>) -> Denied {
+    let message = if policies.is_empty() { "nothing permits this" } else { "a policy forbids this" };
+    Denied { message: message.into(), scope: None, policies }
+}
+
+#[cfg(test)]
+mod tests;
