@@ -13,6 +13,7 @@ mod asking;
 mod batches;
 mod bodies;
 mod browsers;
+mod confined;
 mod cores;
 mod crowds;
 mod decoded;
