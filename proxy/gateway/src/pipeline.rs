@@ -21,6 +21,7 @@ use crate::failure::{Failure, Source};
 use crate::requests::Requests;
 use crate::server::Peer;
 use crate::stage::{check, layer};
+use crate::stages::access::writes;
 use crate::stages::audit::{self, shown};
 use crate::stages::plugins::{request, to_client, to_server, written};
 use crate::stages::{
@@ -86,6 +87,9 @@ pub fn build(shared: &Arc<Shared>, connections: HashMap<String, Balanced>) -> Pi
         // Gate 3: shows a confined caller of each answer what may be seen. Inside of plugins, which may change what tells
         // whose a resource is, and outside of what asks the server for our own ends.
         .layer(layer(answers::Answers::new(shared)))
+        // Gate 2: judges what a confined caller's write makes of what is stored, and pins it to what was looked at. Inside
+        // of gate 3: it looks at what the caller may not see.
+        .layer(layer(writes::Writes::new(shared)))
         // Puts right where HAPI does otherwise than FHIR says: versions, lost entries. Outside of what asks again, and
         // inside of plugins: it reads the server's own words.
         .layer(layer(hapi::Hapi::new(shared)))

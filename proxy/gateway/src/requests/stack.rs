@@ -13,9 +13,10 @@ use tower::util::BoxCloneSyncService;
 use crate::exchange::Asked;
 use crate::failure::Failure;
 use crate::stage::{check, layer};
+use crate::stages::access::writes;
 use crate::stages::{
-    batch, body, breaker, concurrency, forward, gate, hapi, links, metadata, own_writes, rate, retry,
-    rewrite, vet,
+    answers, batch, body, breaker, concurrency, forward, gate, hapi, links, metadata, own_writes, rate,
+    retry, rewrite, vet,
 };
 use crate::state::Shared;
 
@@ -31,6 +32,8 @@ pub(super) fn build(shared: &Arc<Shared>, connections: HashMap<String, Balanced>
         .layer(layer(body::MakeBody::new(shared)))
         .layer(layer(own_writes::OwnWrites::new(shared)))
         .layer(layer(metadata::Metadata))
+        .layer(layer(answers::Answers::new(shared)))
+        .layer(layer(writes::Writes::new(shared)))
         .layer(layer(hapi::Hapi::new(shared)))
         .layer(layer(rewrite::Rewrite))
         .layer(layer(vet::Vet))

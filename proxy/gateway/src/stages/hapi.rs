@@ -18,7 +18,7 @@ use tokio::time::timeout;
 
 use self::entries::AllAnswered;
 use self::version::Condition;
-pub(super) use self::version::cannot;
+pub(super) use self::version::{cannot, only_if_absent};
 use crate::exchange::Ready;
 use crate::failure::Failure;
 use crate::stage::{Answer, Next, Stage};
@@ -52,10 +52,9 @@ impl Stage<Ready> for Hapi {
         if reads { Ok(exchange) } else { Err(exchange) }
     }
 
-    async fn handle<N: Next<Ready>>(self: Arc<Self>, ready: Ready, mut next: N) -> Answer {
+    async fn handle<N: Next<Ready>>(self: Arc<Self>, mut ready: Ready, mut next: N) -> Answer {
         let (hapi, syntax) = (ready.route.hapi, ready.request.format.syntax());
         let bundle = matches!(ready.request.interaction, Interaction::Bundle { .. });
-        let versions = hapi.check_versions && (bundle || ready.request.preconditions.if_match.is_some());
         let facts = (hapi.check_transactions && bundle).then(|| Arc::clone(&ready.facts));
         let condition = if hapi.check_versions { Condition::of(&ready.request)? } else { None };
         let _turn = match condition {
@@ -66,9 +65,13 @@ impl Stage<Ready> for Hapi {
                 let turn = server.conditional_writes.turn(condition.resource());
                 let turn = timeout(self.patience, turn).await.map_err(|_| busy())?;
                 condition.hold(condition.look(&ready), &mut next).await?;
+                if condition.is_of_absence() {
+                    only_if_absent(&mut Arc::make_mut(&mut ready.request).preconditions);
+                }
                 Some(turn)
             }
         };
+        let versions = hapi.check_versions && (bundle || ready.request.preconditions.if_match.is_some());
         let mut answer = next.call(ready).await?;
         if versions && answer.status() == StatusCode::CONFLICT {
             answer = stale_is_412(answer).await?;

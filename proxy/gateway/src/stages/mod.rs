@@ -1,6 +1,6 @@
 //! The stages of the pipeline, one concern each. Their order stands in `pipeline.rs`.
 
-mod access;
+pub mod access;
 pub mod answers;
 pub mod audit;
 pub mod authenticate;
@@ -15,7 +15,6 @@ pub mod forward;
 pub mod gate;
 pub mod hapi;
 pub mod links;
-pub mod login;
 pub mod login;
 pub mod metadata;
 pub mod observe;

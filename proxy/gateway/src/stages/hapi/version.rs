@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fireguard_fhir::ResourceType;
-use fireguard_fhir::interaction::{Id, IfNoneMatch, Interaction, Refusal, Request};
+use fireguard_fhir::interaction::{Id, IfNoneMatch, Interaction, Preconditions, Refusal, Request};
 use fireguard_fhir::outcome::IssueCode;
 use http::{StatusCode, header};
 
@@ -57,6 +57,11 @@ impl Condition {
         (self.ty.as_str(), self.id.as_str())
     }
 
+    /// Whether there must be no such resource.
+    pub(super) fn is_of_absence(&self) -> bool {
+        matches!(self.expected, Expected::Absent)
+    }
+
     /// Takes a [look](Self::look) at the version, and compares.
     ///
     /// # Errors
@@ -97,6 +102,13 @@ impl Condition {
     pub(super) fn look(&self, ready: &Ready) -> Ready {
         ready.asking(Interaction::Read { ty: self.ty, id: self.id.clone() }, true)
     }
+}
+
+/// Has HAPI itself refuse the write if there is such a resource by then: no version is the zeroth, and HAPI does not look
+/// at the condition where there is none.
+pub(in crate::stages) fn only_if_absent(conditions: &mut Preconditions) {
+    conditions.if_none_match = None;
+    conditions.if_match = Id::parse("0");
 }
 
 /// HAPI would pass over this condition.

@@ -130,7 +130,7 @@ fn no_patch() -> Refusal {
 ///
 /// # Errors
 /// It is over the limit, was refused on its way, or broke off.
-async fn whole(upload: &mut Upload, limit: usize) -> Result<Bytes, Failure> {
+pub(in crate::stages) async fn whole(upload: &mut Upload, limit: usize) -> Result<Bytes, Failure> {
     let Upload { body, watch } = std::mem::replace(upload, Upload::whole(Bytes::new()));
     let mut body = body.into_body();
     let (mut first, mut all) = (Bytes::new(), BytesMut::new());
@@ -142,7 +142,7 @@ async fn whole(upload: &mut Upload, limit: usize) -> Result<Bytes, Failure> {
         };
         let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
         if first.len().max(all.len()) + data.len() > limit {
-            let message = "a resource is over the limit for what plugins see";
+            let message = "a resource is over the limit for what is looked at";
             return Err(Failure::client(StatusCode::PAYLOAD_TOO_LARGE, IssueCode::TooLong, message));
         }
         // Mostly one piece is all, and it is not copied.

@@ -1,0 +1,94 @@
+//! Gate 2: before a confined caller's write is sent, the stored and the resulting version are both judged.
+//!
+//! What is judged is what is sent: a patch is applied here, conditions are resolved first, and the write carries the
+//! version that was looked at. A read that is allowed only within search parameters is searched for first.
+
+use std::sync::Arc;
+
+use fireguard_fhir::interaction::Interaction;
+use fireguard_fhir::outcome::IssueCode;
+use http::StatusCode;
+
+use super::bundle;
+use super::settle::{Settler, Write};
+use super::stored::Asker;
+use crate::exchange::{Ready, Upload};
+use crate::failure::Failure;
+use crate::stage::{Answer, Next, Stage};
+use crate::stages::hapi::only_if_absent;
+use crate::stages::plugins::to_server::whole;
+use crate::stages::words;
+use crate::state::Shared;
+
+/// The stage. Whoever is not confined passes at once.
+pub struct Writes {
+    /// The largest resource, in bytes.
+    limit: usize,
+}
+
+impl Writes {
+    /// With the limits of the configuration.
+    pub fn new(shared: &Shared) -> Self {
+        Self { limit: usize::try_from(shared.limits.resource.0).unwrap_or(usize::MAX) }
+    }
+}
+
+impl Stage<Ready> for Writes {
+    type Out = Ready;
+
+    fn pass(&self, ready: Ready) -> Result<Ready, Ready> {
+        let Some(confined) = ready.caller.confined() else { return Ok(ready) };
+        let looked_at = match &ready.request.interaction {
+            Interaction::Read { .. } => confined.confinement().narrowed.is_some(),
+            Interaction::Operation { .. } => false,
+            interaction => !interaction.is_safe(),
+        };
+        if looked_at { Err(ready) } else { Ok(ready) }
+    }
+
+    async fn handle<N: Next<Ready>>(self: Arc<Self>, mut ready: Ready, next: N) -> Answer {
+        let Some(confined) = ready.caller.confined() else {
+            let mut next = next;
+            return next.call(ready).await;
+        };
+        let asker = Asker::new(&ready, next, self.limit);
+        let mut settler = Settler { judge: &*confined.judge, asker };
+        let narrowed = confined.confinement().narrowed.as_ref();
+        match (&ready.request.interaction, narrowed) {
+            (Interaction::Bundle { .. }, _) => return bundle::through(settler, ready).await,
+            (Interaction::Read { ty, .. }, Some(by)) => {
+                let ty = *ty;
+                if !settler.is_found(ty, by).await? {
+                    return Err(words::not_found());
+                }
+                return settler.asker.go_on(ready).await;
+            }
+            _ => {}
+        }
+        let body = whole(&mut ready.body, self.limit).await?;
+        let conditional = ready.request.preconditions.if_match.is_some();
+        let request = (*ready.request).clone();
+        let Write { mut request, body } = settler.settle(Write { request, body }, narrowed).await?;
+        if request.preconditions.if_none_match.is_some() && !ready.route.hapi.check_versions {
+            only_if_absent(&mut request.preconditions);
+        }
+        ready.request = Arc::new(request);
+        ready.body = Upload::whole(body);
+        let answer = settler.asker.go_on(ready).await;
+        match answer {
+            // The condition was ours: somebody else has changed it since it was looked at.
+            Err(failure) if failure.status == StatusCode::PRECONDITION_FAILED && !conditional => {
+                Err(changed())
+            }
+            Ok(answer) if answer.status() == StatusCode::PRECONDITION_FAILED && !conditional => {
+                Err(changed())
+            }
+            other => other,
+        }
+    }
+}
+
+fn changed() -> Failure {
+    let message = "the resource was changed by somebody else at the same time; try again";
+    Failure::client(StatusCode::CONFLICT, IssueCode::Conflict, message)
+}
