@@ -97,7 +97,12 @@ async fn one_resource_is_shown_or_is_not_there() {
     for (ty, resource, status) in table {
         let path = format!("/fhir/{ty}/7");
         let tagged = Answer::json(200, resource.as_str()).header("ETag", "W/\"3\"");
-        confined.standin.always("*", &path, tagged);
+        confined.standin.always("GET", &path, tagged);
+        confined.standin.always(
+            "HEAD",
+            &path,
+            Answer::status(200).header("Content-Type", "application/fhir+json"),
+        );
         let reply = confined.get(&path).await;
         assert_eq!(reply.status, status, "{resource}: {}", reply.text());
         unseen(&resource, &reply);
