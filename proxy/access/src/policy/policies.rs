@@ -25,6 +25,8 @@ pub struct Policies {
     forbids: HashMap<PolicyId, Arc<str>>,
     looks: Looks,
     tenant_tag: Option<String>,
+    /// As they are written, in their order.
+    texts: Vec<Arc<str>>,
 }
 
 /// A permit.
@@ -162,6 +164,7 @@ impl Policies {
             forbids: HashMap::new(),
             looks: Looks::default(),
             tenant_tag,
+            texts: Vec::new(),
         };
         let mut forms = Vec::new();
         for (id, (policy, obliged)) in loaded.policies {
@@ -174,6 +177,7 @@ impl Policies {
                 }]
             })?;
             made.looks.join(&form.body);
+            made.texts.push(form.exact.to_string().into());
             match form.exact.effect() {
                 Effect::Permit => {
                     made.permits.insert(form.exact.id().clone(), Permit { id, obliged });
@@ -207,6 +211,12 @@ impl Policies {
 
     fn name(&self, id: &PolicyId) -> Option<Arc<str>> {
         self.permits.get(id).map(|permit| &permit.id).or_else(|| self.forbids.get(id)).cloned()
+    }
+}
+
+impl PartialEq for Policies {
+    fn eq(&self, other: &Self) -> bool {
+        self.texts == other.texts && self.tenant_tag == other.tenant_tag
     }
 }
 
