@@ -232,8 +232,10 @@ impl Confiner<'_> {
                 }
                 Err(Refusal::new(403, IssueCode::Forbidden, "`$everything` is for your own patient only"))
             }
-            ("$document" | "$meta", OperationScope::Instance { .. }) => Ok(()),
-            ("$validate", _) => Ok(()),
+            // Its answer begins with what it is called on, which is judged like all that follows. Others speak of that
+            // without showing it.
+            ("$document", OperationScope::Instance { .. }) => Ok(()),
+            ("$validate", OperationScope::Type { .. }) => Ok(()),
             (
                 "$expand" | "$lookup" | "$validate-code" | "$subsumes" | "$translate" | "$preferred-id"
                 | "$find-matches",
