@@ -11,6 +11,7 @@ pub mod authentication;
 pub mod caller;
 pub mod cli;
 pub mod config;
+pub mod credentials;
 pub mod exchange;
 pub mod face;
 pub mod facts;

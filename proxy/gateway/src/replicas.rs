@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use fireguard_fhir::base::Base;
 use fireguard_traffic::upstream::replicas::{Endpoint, ReplicaSettings, Standing, SystemResolver};
-use fireguard_traffic::upstream::{Replicas, Tls};
+use fireguard_traffic::upstream::{self, Replicas, Tls};
 use http::HeaderValue;
 use metrics::{counter, gauge};
 use tokio::runtime::Handle;
 
 use crate::config::file::Limits;
 use crate::config::{self, ServerTls, defaults};
+use crate::credentials::Credentials;
 use crate::state::Shared;
 
 /// The replicas of one server, and what they were made of.
@@ -22,6 +23,8 @@ pub struct Group {
     pub replicas: Arc<Replicas>,
     /// As it is configured.
     pub configured: config::Replicas,
+    /// Who we are to it; none: nobody in particular.
+    pub credentials: Option<Arc<Credentials>>,
     timeouts: (Duration, Duration),
     tended: AtomicBool,
 }
@@ -47,6 +50,11 @@ impl Group {
         let alike = before.filter(|b| b.configured.tls == configured.tls && b.timeouts == timeouts);
         // With the sessions it has.
         let tls = alike.map_or(&configured.tls, |before| &before.configured.tls);
+        let known = before.and_then(|before| before.credentials.clone());
+        let credentials = configured.credentials.as_ref().map(|configured| {
+            let same = known.filter(|known| known.are(configured));
+            same.unwrap_or_else(|| Credentials::new(configured.clone()))
+        });
         let settings = ReplicaSettings {
             name: name.into(),
             endpoints: configured.bases.iter().filter_map(endpoint).collect(),
@@ -58,11 +66,22 @@ impl Group {
             resolve_interval: configured.resolve_interval,
             health: configured.health.clone(),
             rules: configured.rules,
-            credentials: None,
+            credentials: credentials.clone().map(|known| known as Arc<dyn upstream::Credentials>),
         };
         let before = alike.map(|before| &*before.replicas);
         let replicas = Replicas::new(settings, Arc::new(SystemResolver), before);
-        Arc::new(Self { replicas, configured, timeouts, tended: AtomicBool::new(false) })
+        Arc::new(Self { replicas, configured, credentials, timeouts, tended: AtomicBool::new(false) })
+    }
+
+    /// What to say of us; waits for a token where there is none yet.
+    ///
+    /// # Errors
+    /// There is none, and why.
+    pub async fn authorization(&self) -> Result<Option<HeaderValue>, String> {
+        match &self.credentials {
+            None => Ok(None),
+            Some(credentials) => credentials.ready().await.map(Some).map_err(|error| error.to_string()),
+        }
     }
 
     /// The longest value of `Host` that one of them is sent, in bytes.
@@ -82,6 +101,9 @@ impl Group {
             let (upstream, replicas) = (self.replicas.name(), bases.join(", "));
             let tls = self.configured.tls.as_ref().map(ServerTls::summary);
             tracing::info!(upstream, replicas, tls, "a FHIR server");
+            if let Some(credentials) = &self.credentials {
+                runtime.spawn(credentials.tend());
+            }
             runtime.spawn(self.replicas.tend());
         }
     }

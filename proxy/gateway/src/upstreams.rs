@@ -8,6 +8,7 @@ use std::time::Duration;
 use fireguard_fhir::base::Base;
 use fireguard_traffic::upstream::Tls;
 use futures_util::future::try_join_all;
+use http::HeaderValue;
 use reqwest::{Client, Response, header, redirect};
 use serde::Deserialize;
 
@@ -136,11 +137,12 @@ pub fn require_r4(
 }
 
 async fn ask(unknown: &Unknown, url: String, name: String, group: Arc<Group>) -> Result<(), WrongVersion> {
-    let client = client(group.tls());
     while unknown.why(&url).is_some() {
-        let found = match &client {
-            Ok(client) => any_version(client, &group.configured.bases).await,
-            Err(error) => Err(error.to_string()),
+        // Anew each time: a token may have ended since.
+        let found = match group.authorization().await.map(|who| client(group.tls(), who)) {
+            Ok(Ok(client)) => any_version(&client, &group.configured.bases).await,
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(reason) => Err(reason),
         };
         match found {
             Ok((_, version)) if version.starts_with("4.0") => {
@@ -181,12 +183,17 @@ pub async fn keep_asking(asking: impl Future<Output = Result<(), WrongVersion>>,
     }
 }
 
-/// A client that asks a server for its version, over the TLS that is configured for it.
+/// A client that asks a server for its version, over the TLS that is configured for it, and says who we are.
 ///
 /// # Errors
 /// There is no TLS to be had.
-pub fn client(tls: Option<&Tls>) -> reqwest::Result<Client> {
-    let builder = Client::builder().timeout(PATIENCE).no_proxy().redirect(redirect::Policy::none());
+pub fn client(tls: Option<&Tls>, who: Option<HeaderValue>) -> reqwest::Result<Client> {
+    let who = who.map(|who| (header::AUTHORIZATION, who)).into_iter().collect();
+    let builder = Client::builder()
+        .default_headers(who)
+        .timeout(PATIENCE)
+        .no_proxy()
+        .redirect(redirect::Policy::none());
     match tls {
         None => builder.build(),
         Some(tls) => builder.tls_backend_preconfigured(tls.config()).build(),

@@ -6,6 +6,7 @@ mod init;
 mod plugin;
 mod probe;
 mod run;
+mod user;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -30,6 +31,9 @@ enum Command {
     Init(init::Arguments),
     /// Try the configuration out on its servers, writing nothing to them, and name the lines to change.
     Doctor(ConfigFile),
+    /// Keep the users of a file.
+    #[command(subcommand)]
+    User(user::Command),
     /// Write, build and try plugins.
     #[command(subcommand)]
     Plugin(plugin::Command),
@@ -68,6 +72,7 @@ pub fn main() -> ExitCode {
         Command::Check(Plugins { file, dev }) => check::check(&file.config, dev),
         Command::Init(arguments) => init::init(&arguments),
         Command::Doctor(file) => doctor::doctor(&file.config),
+        Command::User(command) => user::run(&command),
         Command::Plugin(command) => plugin::run(&command),
         Command::Schema => schema(),
         Command::Version => {

@@ -92,7 +92,7 @@ pub(super) async fn probe(mut config: Config) -> Result<Vec<Finding>, Box<dyn Er
             base: format!("http://{}{}", server.address(), route.prefix),
             route: Arc::clone(route),
             client: client.clone(),
-            direct: upstreams::client(route.group.tls())?,
+            direct: upstreams::client(route.group.tls(), route.group.authorization().await?)?,
             findings: Vec::new(),
             leaks: Vec::new(),
         };

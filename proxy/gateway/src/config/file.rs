@@ -9,6 +9,7 @@ use toml::Spanned;
 
 use super::audit::Audit;
 use super::certificates::{CertificateClient, ClientAuth};
+use super::credentials::Credentials;
 use super::defaults;
 use super::grants::{FhirClient, HttpOut, KeyValue, ObjectStore, Terminology};
 use super::hapi::Hapi;
@@ -173,6 +174,9 @@ pub struct Upstream {
     /// TLS toward it, where `url` is `https://`.
     #[schemars(with = "Option<UpstreamTls>")]
     pub tls: Option<Spanned<UpstreamTls>>,
+    /// Who we say we are to it; nobody unless given.
+    #[schemars(with = "Option<Credentials>")]
+    pub credentials: Option<Spanned<Credentials>>,
     /// When a replica gets no requests.
     pub health: Option<Health>,
     /// It answers 503 only before it begins to work: then a create that was answered so may be sent again.

@@ -336,7 +336,7 @@ fn optional<T>(resolved: Option<Option<T>>) -> Option<Option<T>> {
 }
 
 /// A URL that nobody on the way can change the answers of.
-fn secure_url(text: &str) -> Result<String, &'static str> {
+pub(super) fn secure_url(text: &str) -> Result<String, &'static str> {
     const HOW: &str = "write a URL without query or fragment: \"https://id.example.org/realms/clinic\"";
     let url: Uri = text.parse().map_err(|_| HOW)?;
     let host = url.host().ok_or(HOW)?;

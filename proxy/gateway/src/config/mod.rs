@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod certificates;
+pub mod credentials;
 pub mod defaults;
 pub mod file;
 pub mod grants;
@@ -31,6 +32,7 @@ use fireguard_traffic::rate::Quotas;
 use http::HeaderValue;
 
 pub use certificates::ClientCa;
+pub use credentials::{Proof, ServerCredentials, TokenSource};
 pub use file::{LogFormat, LogLevel, OnFailure, Runtime};
 pub use issuers::{Authentication, Way};
 pub use place::{line, place};

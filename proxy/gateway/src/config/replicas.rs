@@ -8,6 +8,7 @@ use fireguard_traffic::upstream::{Identity, Tls, TlsError};
 use http::Uri;
 use toml::Spanned;
 
+use super::credentials::ServerCredentials;
 use super::file;
 use super::resolve::Resolver;
 use super::units::Secret;
@@ -20,6 +21,8 @@ pub struct Replicas {
     pub bases: Vec<Base>,
     /// What TLS needs, if it is spoken.
     pub tls: Option<ServerTls>,
+    /// Who we say we are.
+    pub credentials: Option<ServerCredentials>,
     /// How often host names are looked up.
     pub resolve_interval: Duration,
     /// How health is checked.
@@ -87,6 +90,10 @@ impl Resolver<'_> {
         Some(Replicas {
             bases,
             tls: tls?,
+            credentials: match &upstream.credentials {
+                None => None,
+                Some(written) => Some(self.credentials(written)?),
+            },
             resolve_interval: upstream.resolve_interval.0,
             health: HealthCheck {
                 target: target?,

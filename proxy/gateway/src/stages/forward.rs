@@ -7,7 +7,7 @@ use std::sync::Arc;
 use fireguard_fhir::base::Base;
 use fireguard_fhir::interaction::{BodyKind, Interaction};
 use fireguard_fhir::outcome::IssueCode;
-use fireguard_traffic::body::Body;
+use fireguard_traffic::body::{Body, Outgoing};
 use fireguard_traffic::decode::{Bounds, Coding, decoded};
 use fireguard_traffic::hygiene;
 use fireguard_traffic::retry::matrix::Fault;
@@ -19,6 +19,7 @@ use tokio::time::timeout;
 
 use super::rescue::REQUEST_ID;
 use crate::config::defaults;
+use crate::credentials::NoToken;
 use crate::exchange::{Ready, Upload, Watch};
 use crate::failure::{Failure, Source};
 use crate::stage::{Answer, Going};
@@ -56,17 +57,37 @@ impl<U: Upstream> Forward<U> {
         let host = "host: \r\n".len() + ready.route.group.longest_host();
         refuse_too_long(&request, host, self.shared.limits.upstream_head.0)?;
         let Upload { mut body, watch } = ready.body;
+        let credentials = ready.route.group.credentials.as_deref();
+        if let Some(credentials) = credentials {
+            // Without them the server would be asked by nobody in particular.
+            credentials.ready().await.map_err(|error| no_token(&error))?;
+        }
+        let mut renewed = false;
         loop {
-            let again = body.again().filter(|_| safe);
+            let mut again = body.again();
             let sending = upstream.send(&mut request, body);
             ready.facts.attempt();
             let failure = match self.wait(sending, &ready.request.interaction, &watch).await {
                 Ok(Ok(response)) => {
                     ready.facts.upstream_answered(response.status());
+                    if let Some(credentials) = credentials
+                        && response.status() == StatusCode::UNAUTHORIZED
+                    {
+                        // It has not been carried out: it may be sent once more with another token, also a write.
+                        let spare = again.take().filter(|body| !renewed && is_kept(body));
+                        let refused = request.headers().get(header::AUTHORIZATION).cloned();
+                        let (Some(spare), Some(refused)) = (spare, refused) else {
+                            return Err(we_are_refused());
+                        };
+                        drop(response);
+                        credentials.instead(&refused).await.map_err(|error| no_token(&error))?;
+                        (renewed, body) = (true, spare);
+                        continue;
+                    }
                     let response = response.map(BodyExt::boxed_unsync);
                     return Ok(if ready.route.gzip { plain(response) } else { response });
                 }
-                Ok(Err(error)) => match (error, again) {
+                Ok(Err(error)) => match (error, again.filter(|_| safe)) {
                     // The server closed an idle connection while the request was on its way.
                     (SendError::Broken { reused: true, .. }, Some(again)) => {
                         body = again;
@@ -236,6 +257,24 @@ fn plain(response: Response<Body>) -> Response<Body> {
     parts.headers.remove(header::CONTENT_LENGTH);
     let bounds = Bounds { encoded: u64::MAX, ratio: defaults::DECODE_RATIO };
     Response::from_parts(parts, decoded(body, Coding::Gzip, bounds))
+}
+
+/// Whether all of it can be sent once more.
+fn is_kept(body: &Outgoing) -> bool {
+    match body {
+        Outgoing::Whole(_) => true,
+        Outgoing::Stream(_) => false,
+        Outgoing::Kept(replay) => replay.is_kept(),
+    }
+}
+
+/// Not the caller's fault, and nothing that another token of the caller's could change.
+fn we_are_refused() -> Failure {
+    Failure::upstream("the FHIR server does not let this proxy in", "401 to our own credentials")
+}
+
+fn no_token(error: &NoToken) -> Failure {
+    Failure::upstream("this proxy cannot say who it is to the FHIR server", error.to_string())
 }
 
 fn broken(error: &SendError, safe: bool, watch: &Watch) -> Failure {

@@ -6,7 +6,8 @@ use reqwest::{Client, Response, header};
 use serde_json::Value;
 
 use crate::cli::probe::{Finding, Topic};
-use crate::config::{Route, file::Limits};
+use crate::config::{Route, ServerCredentials, file::Limits};
+use crate::credentials::Credentials;
 use crate::upstreams;
 
 /// A body of so many bytes is tried at the most: enough for the limits that servers and balancers have by default.
@@ -21,6 +22,7 @@ pub(super) struct Server {
     label: String,
     base: Base,
     tls: Option<Tls>,
+    credentials: Option<ServerCredentials>,
     head: u64,
     body: u64,
     /// The most requests at once.
@@ -37,6 +39,7 @@ impl Server {
             label: if several { format!("{name} at {}", base.authority()) } else { name.clone() },
             base: base.clone(),
             tls: route.replicas.tls.as_ref().map(|tls| tls.tls.clone()),
+            credentials: route.replicas.credentials.clone(),
             head: limits.upstream_head.0,
             body: limits.request_body.0.min(BODY),
             most: route.concurrency.most,
@@ -45,7 +48,14 @@ impl Server {
 
     /// What is found, all of it or that it cannot be reached.
     pub(super) async fn examine(&self) -> reqwest::Result<Vec<Finding>> {
-        let client = upstreams::client(self.tls.as_ref())?;
+        let who = match self.credentials.clone().map(Credentials::new) {
+            None => None,
+            Some(credentials) => match credentials.once().await {
+                Ok(who) => Some(who),
+                Err(reason) => return Ok(vec![self.finding(false, Topic::Metadata, reason.to_string())]),
+            },
+        };
+        let client = upstreams::client(self.tls.as_ref(), who)?;
         let (good, text) = match upstreams::version(&client, &self.base).await {
             Ok(version) => (version.starts_with("4.0"), format!("{} speaks FHIR {version}", self.base)),
             Err(reason) => (false, reason.to_string()),
