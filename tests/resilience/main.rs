@@ -40,6 +40,7 @@ mod replicas;
 mod rig;
 mod silence;
 mod stalls;
+mod tokens;
 mod volume;
 mod words;
 mod written;
