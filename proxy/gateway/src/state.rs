@@ -218,10 +218,7 @@ impl Shared {
                 pages,
                 name: route.name.into(),
                 prefix: route.prefix,
-                decisions: match route.authentication {
-                    config::Authentication::None => None,
-                    config::Authentication::Ways(_) => Some(Arc::new(Decisions::by_scopes())),
-                },
+                decisions: route.decisions.map(Arc::new),
                 authentication: issuers.authentication(
                     &route.authentication,
                     &local,

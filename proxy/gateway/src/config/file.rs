@@ -14,6 +14,7 @@ use super::defaults;
 use super::grants::{FhirClient, HttpOut, KeyValue, ObjectStore, Terminology};
 use super::hapi::Hapi;
 use super::issuers::{Issuer, WaysIn};
+use super::policies::{self, Policies};
 use super::rate::{Ipv6Prefix, Rate};
 use super::units::{SecretSource, Size, Time};
 use super::upstream::{Breaker, Concurrency, Health, UpstreamTls};
@@ -40,6 +41,8 @@ pub struct File {
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, CertificateClient>")]
     pub certificates: BTreeMap<String, Spanned<CertificateClient>>,
+    /// What callers may do, within the scopes that they were granted.
+    pub policies: Option<Policies>,
     /// The FHIR servers, by a name of your choice.
     pub upstreams: BTreeMap<String, Upstream>,
     /// The ways in, by a name of your choice.
@@ -212,6 +215,9 @@ pub struct Route {
     /// issuers, `"users"` for those of the file who log in, `"certificates"` for clients that show one.
     #[schemars(with = "WaysIn")]
     pub authentication: Spanned<WaysIn>,
+    /// Whether policies decide what callers may do. Unless given: `enforce` where there are policies, `none` otherwise.
+    #[schemars(with = "Option<policies::Mode>")]
+    pub policies: Option<Spanned<policies::Mode>>,
     /// Send the caller's `Authorization` header on to the FHIR server. Without it nobody but Fireguard sees a token.
     #[serde(default)]
     pub forward_authorization: bool,

@@ -9,6 +9,7 @@ pub mod grants;
 pub mod hapi;
 pub mod issuers;
 mod place;
+pub mod policies;
 mod rate;
 mod replicas;
 mod report;
@@ -23,6 +24,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fireguard_access::authentication::certificate::Clients;
+use fireguard_access::policy::Decisions;
 use fireguard_access::surface::Surface;
 use fireguard_fhir::base::Base;
 use fireguard_traffic::breaker::BreakerPolicy;
@@ -108,6 +110,8 @@ pub struct Route {
     pub prefix: String,
     /// Who may come in.
     pub authentication: Authentication,
+    /// What is decided of them; none: whatever the route lets through is allowed.
+    pub decisions: Option<Decisions>,
     /// The caller's `Authorization` header goes on to the FHIR server.
     pub forward_authorization: bool,
     /// The FHIR server's name.

@@ -90,6 +90,7 @@ fn table() -> BTreeSet<(&'static str, String)> {
         ("audit.waiting", format!("`{}`", defaults::AUDIT_WAITING)),
         ("audit.file_size", size(defaults::AUDIT_FILE)),
         ("routes.*.audit", "`true`".into()),
+        ("routes.*.policies", "`\"enforce\"` where there are policies, `\"none\"` otherwise".into()),
         ("routes.*.read_only", "`false`".into()),
         ("routes.*.operations", format!("`{:?}`", fireguard_fhir::operations::READ_ONLY_DEFAULT)),
         ("routes.*.search_parameters", "all".into()),

@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 
+use fireguard_access::policy::Policies;
 use fireguard_access::surface::Surface;
 use fireguard_fhir::base::Base;
 use fireguard_traffic::forwarded::TrustedPeers;
@@ -23,11 +25,14 @@ pub(super) fn resolve(file: file::File, folder: &Path) -> Result<Config, Vec<Pro
     let admin = resolver.address(&file.admin.listen);
     let pages = resolver.pages(&file.pages);
     let plugin_names: Vec<&str> = file.plugins.keys().map(String::as_str).collect();
-    let issuers = resolver.issuers(&file.issuers);
+    let known = Known {
+        issuers: resolver.issuers(&file.issuers),
+        policies: resolver.policies(file.policies.as_ref()),
+    };
     let routes = file
         .routes
         .iter()
-        .filter_map(|(name, route)| resolver.route(name, route, &file, &plugin_names, &issuers))
+        .filter_map(|(name, route)| resolver.route(name, route, &file, &plugin_names, &known))
         .collect::<Vec<_>>();
     resolver.no_overlap(&file.routes);
     resolver.ways_lead_in(&file);
@@ -111,6 +116,12 @@ fn shows_a_secret(text: &str, span: &std::ops::Range<usize>) -> bool {
     shown.any(|line| ["key", "secret"].iter().any(|name| named(line, name)))
 }
 
+/// What routes decide by.
+struct Known {
+    issuers: Issuers,
+    policies: Option<Arc<Policies>>,
+}
+
 pub(super) struct Resolver<'a> {
     folder: &'a Path,
     pub(super) problems: Vec<Problem>,
@@ -174,7 +185,7 @@ impl Resolver<'_> {
         route: &file::Route,
         file: &file::File,
         plugin_names: &[&str],
-        issuers: &Issuers,
+        given: &Known,
     ) -> Option<Route> {
         let upstreams = &file.upstreams;
         let known = upstreams.get(route.upstream.get_ref());
@@ -203,7 +214,10 @@ impl Resolver<'_> {
             self.problems.push(Problem::at(first.span(), message).help(help));
         }
         let prefix = self.prefix(&route.path);
-        let authentication = self.authentication(&route.authentication, issuers);
+        let authentication = self.authentication(&route.authentication, &given.issuers);
+        let decisions = authentication
+            .as_ref()
+            .and_then(|ways| self.decisions(name, route, file, ways, given.policies.as_ref()));
         let texts = |list: &Option<Vec<Spanned<String>>>| {
             list.as_ref().map(|list| list.iter().map(|item| item.get_ref().clone()).collect::<Vec<_>>())
         };
@@ -231,6 +245,7 @@ impl Resolver<'_> {
             name: name.to_owned(),
             prefix: prefix?,
             authentication: authentication?,
+            decisions,
             forward_authorization: route.forward_authorization,
             upstream_name: route.upstream.get_ref().clone(),
             upstream: replicas.as_ref()?.bases.first()?.clone(),

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 pub use self::aside::{NotAside, aside};
 use self::changes::Changes;
 use self::fixed::Fixed;
-use crate::config::{Config, Report};
+use crate::config::{self, Config, Report};
 use crate::logging::{Level, with_causes};
 use crate::plugins::LoadFailure;
 use crate::server::{Live, TlsError};
@@ -149,6 +149,13 @@ impl Inner {
             if before.routes.iter().find(same).is_some_and(|b| b.group.configured.tls != route.replicas.tls) {
                 changes.name(format!("upstreams.{}.tls", route.upstream_name));
             }
+        }
+        let decided = |route: &config::Route| {
+            let known = before.routes.iter().find(|known| *known.name == *route.name);
+            known.is_none_or(|known| known.decisions.as_deref() == route.decisions.as_ref())
+        };
+        if !config.routes.iter().all(decided) {
+            changes.name("policies".to_owned());
         }
         let new_level = config.log.level;
         let after = Arc::new(before.succeed(config).await?);
