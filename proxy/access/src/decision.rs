@@ -7,7 +7,8 @@ use std::sync::Arc;
 use fireguard_fhir::ResourceType;
 use fireguard_fhir::interaction::{Id, OperationName};
 use fireguard_fhir::parameters::Parameters;
-use fireguard_fhir::r4;
+
+use crate::shared_types::sharing;
 
 /// What a caller does to a resource, or to the resources of a type.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -141,29 +142,12 @@ impl Bound {
         self.patient.is_none() && self.constraint.is_empty()
     }
 
-    /// Whether a resource is within, as far as patients go: it is this patient's, or of a type that is in nobody's
-    /// compartment and speaks of no patient. What tells of several patients at once is nobody's alone.
+    /// Whether a resource is within, as far as patients go.
     pub fn reaches(&self, resource: &Resource) -> bool {
-        let Some(patient) = &self.patient else { return true };
-        let own = resource.patients.contains(patient);
-        match resource.resource_type {
-            ty if COLLECTIVE.contains(&ty) => own && resource.patients.len() == 1 && !resource.unnamed,
-            ty if r4::patient_references(ty).is_empty() => {
-                own || resource.patients.is_empty() && !resource.unnamed
-            }
-            _ => own,
-        }
+        let within = |patient: &Id| sharing(resource.resource_type).reaches(patient, resource);
+        self.patient.as_ref().is_none_or(within)
     }
 }
-
-/// Types whose resources tell of many patients side by side.
-const COLLECTIVE: [ResourceType; 5] = [
-    ResourceType::AuditEvent,
-    ResourceType::Group,
-    ResourceType::List,
-    ResourceType::Person,
-    ResourceType::Provenance,
-];
 
 impl Allowed {
     /// Everything of that type: nothing has to be looked at.
