@@ -12,10 +12,12 @@
     reason = "a helper of a test may fail, and say why it was skipped, like the test"
 )]
 
+mod audit;
 mod bundles;
 mod clients;
 mod common;
 mod conditions;
+mod confined;
 mod connections;
 mod disconnects;
 mod formats;
