@@ -108,6 +108,21 @@ impl Surface {
         self.search_parameters.is_some()
     }
 
+    /// Whether a search of this type may have this parameter, without a modifier or with any.
+    pub fn lists(&self, resource_type: Option<ResourceType>, name: &str) -> bool {
+        self.search_parameters.as_ref().is_none_or(|list| {
+            list.iter().any(|allowed| {
+                let plain = allowed.name.split(':').next().unwrap_or_default();
+                plain == name && (allowed.resource_type.is_none() || allowed.resource_type == resource_type)
+            })
+        })
+    }
+
+    /// Whether it lets an operation through, by its name with the dollar sign.
+    pub fn operates(&self, operation: &str) -> bool {
+        self.operations.contains(operation)
+    }
+
     fn judge_parameters(&self, interaction: &Interaction, parameters: &Parameters) -> Result<(), Refusal> {
         let Some(list) = &self.search_parameters else { return Ok(()) };
         let resource_type = interaction.resource_type();

@@ -9,6 +9,7 @@ pub mod admin;
 pub mod audit;
 pub mod authentication;
 pub mod caller;
+pub mod capabilities;
 pub mod cli;
 pub mod config;
 pub mod credentials;

@@ -26,7 +26,7 @@ use crate::stages::audit::{self, shown};
 use crate::stages::plugins::{request, to_client, to_server, written};
 use crate::stages::{
     answers, authenticate, batch, body, breaker, compress, concurrency, cors, enter, forward, gate, hapi,
-    metadata, observe, own_writes, rate, rescue, retry, rewrite, route, vet,
+    metadata, observe, own_writes, rate, rescue, retry, rewrite, route, vet, well_known,
 };
 use crate::stages::{links, login};
 use crate::state::Shared;
@@ -51,8 +51,8 @@ pub fn build(shared: &Arc<Shared>, connections: HashMap<String, Balanced>) -> Pi
         .layer(layer(cors::Cors::new(shared)))
         // Users of the file log in here, beside every route.
         .layer(layer(login::Login::new(shared)))
-        // Users of the file log in here, beside every route.
-        .layer(layer(login::Login::new(shared)))
+        // Tells applications how to get a token.
+        .layer(layer(well_known::WellKnown::new(shared)))
         // Finds the route and parses the interaction, once. What is unknown is refused here.
         .layer(check(route::Route::new(shared)))
         // Finds out who asks. What has to be known of the caller later is known from here on.

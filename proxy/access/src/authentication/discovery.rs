@@ -10,7 +10,7 @@ pub struct Discovery {
     /// Whose it is.
     issuer: String,
     /// Where its keys are.
-    pub(super) jwks_uri: Option<String>,
+    jwks_uri: Option<String>,
     /// Where it is asked about tokens.
     pub introspection_endpoint: Option<String>,
     /// Where users log in.
@@ -35,6 +35,18 @@ pub struct Discovery {
     /// The scopes it knows.
     #[serde(default)]
     pub scopes_supported: Vec<String>,
+}
+
+impl Discovery {
+    /// Whose it is.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// Where its keys are.
+    pub fn jwks_uri(&self) -> Option<&str> {
+        self.jwks_uri.as_deref()
+    }
 }
 
 /// The issuer did not say what it should. The reason is for the log.

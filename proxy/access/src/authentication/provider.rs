@@ -189,7 +189,7 @@ impl Provider {
             Some(_) => None,
             None => Some(discover(fetch, &self.settings.url).await?),
         };
-        let url = self.settings.keys.clone().or_else(|| document.as_ref()?.jwks_uri.clone());
+        let url = self.settings.keys.clone().or_else(|| Some(document.as_ref()?.jwks_uri()?.to_owned()));
         let Some(url) = url else {
             let reason = "it does not say where its keys are".to_owned();
             return Err(NotFound::Unusable { url: self.settings.url.to_string(), reason });

@@ -191,7 +191,7 @@ pub fn in_url(base: &Base) -> Failure {
 }
 
 /// 503, and not 401: the token may be good, and a client that throws it away would only ask for another one.
-fn unavailable(retry_after: Duration) -> Failure {
+pub fn unavailable(retry_after: Duration) -> Failure {
     let message = "who you are cannot be found out at the moment";
     let status = StatusCode::SERVICE_UNAVAILABLE;
     Failure::new(Source::Proxy, status, IssueCode::Transient, message)

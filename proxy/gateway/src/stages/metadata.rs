@@ -12,11 +12,13 @@ use fireguard_traffic::body::{Begun, empty, full};
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Response, StatusCode};
 
+use crate::capabilities::{Security, adapted};
 use crate::config::defaults;
 use crate::exchange::Ready;
 use crate::failure::Failure;
 use crate::metadata::{Age, Statement};
 use crate::stage::{Answer, Next, Stage};
+use crate::state::Route;
 
 /// The stage. Statements of a certain form (`mode`, `_summary`, `_elements`, `_pretty`, XML) are the server's to make.
 pub struct Metadata;
@@ -76,6 +78,7 @@ enum Fetched {
 }
 
 async fn fetch<N: Next<Ready>>(ready: Ready, next: &mut N) -> Result<Fetched, Failure> {
+    let route = Arc::clone(&ready.route);
     let (parts, body) = next.call(ready).await?.into_parts();
     let limit = usize::try_from(defaults::RESOURCE).unwrap_or(usize::MAX);
     let begun = Begun::read(body, limit)
@@ -85,11 +88,28 @@ async fn fetch<N: Next<Ready>>(ready: Ready, next: &mut N) -> Result<Fetched, Fa
         return Ok(Fetched::Other(Response::from_parts(parts, begun.into_body())));
     }
     let plain = begun.bytes;
-    let kept = plain.clone();
-    match tokio::task::spawn_blocking(move || Statement::new(kept)).await {
+    let (kept, security) = (plain.clone(), security(&route).await);
+    let own = move || Statement::new(adapted(kept, &route.surface, security.as_ref()));
+    match tokio::task::spawn_blocking(own).await {
         Ok(statement) => Ok(Fetched::Statement(Arc::new(statement))),
         Err(_) => Ok(Fetched::Other(Response::from_parts(parts, full(plain)))),
     }
+}
+
+/// How callers of the route show who they are; none: anyone may come in.
+async fn security(route: &Route) -> Option<Security> {
+    if route.authentication.is_open() {
+        return None;
+    }
+    let mut discovery = None;
+    for provider in route.authentication.providers() {
+        // While an issuer is away, its addresses are left out; the statement is made anew in a minute.
+        discovery = provider.discovery().await.ok().flatten();
+        if discovery.is_some() {
+            break;
+        }
+    }
+    Some(Security { discovery, cors: route.cors.is_some() })
 }
 
 /// Asks for a newer one; nobody waits for it. The exchange that did is noted when it has ended.

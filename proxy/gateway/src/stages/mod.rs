@@ -26,4 +26,5 @@ pub mod retry;
 pub mod rewrite;
 pub mod route;
 pub mod vet;
+pub mod well_known;
 mod words;
