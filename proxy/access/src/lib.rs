@@ -13,4 +13,5 @@ pub mod policy;
 pub mod principal;
 pub mod resource;
 pub mod shared_types;
+pub mod sieve;
 pub mod surface;

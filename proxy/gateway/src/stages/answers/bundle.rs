@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fireguard_access::resource::FoundEntry;
+use fireguard_access::sieve::{Judges, Sieve, SieveError};
 use fireguard_fhir::ResourceType;
-use fireguard_fhir::bundle::envelope::{self, Written};
-use fireguard_fhir::bundle::parts::{Part, Parts};
+use fireguard_fhir::bundle::envelope::Envelope;
 use http::Response;
 
 use super::Answered;
@@ -19,26 +19,41 @@ use crate::transform::{Transform, transformed};
 /// # Errors
 /// It is not a Bundle, or not the one that was asked for: it is withheld.
 pub(super) async fn answer(sight: Sight, answer: Answered) -> Result<Answered, Failure> {
-    let (parts, body) = answer.into_parts();
     let limit = sight.limit;
-    let search = Search { sight: Arc::new(sight), nested: false };
-    let sieve = Sieve::new(search, limit);
-    Ok(Response::from_parts(parts, transformed(body, sieve).await?))
+    sieved(Sieve::new(Search { sight: Arc::new(sight), nested: false }, limit), answer).await
 }
 
-/// Says what becomes of entries.
-pub(super) trait Judges: Send + 'static {
-    /// Whether the Bundle may be shown at all, by what is around its entries.
-    ///
-    /// # Errors
-    /// It may not.
-    fn envelope(&self, envelope: &envelope::Envelope) -> Result<(), Failure>;
+/// The answer as a sieve lets it through.
+///
+/// # Errors
+/// It is withheld.
+pub(super) async fn sieved<J: Judges + Send + 'static>(
+    sieve: Sieve<J>,
+    answer: Answered,
+) -> Result<Answered, Failure> {
+    let (parts, body) = answer.into_parts();
+    Ok(Response::from_parts(parts, transformed(body, Sieved(sieve)).await?))
+}
 
-    /// Whether `total` is known to be true of what is shown.
-    fn total(&self) -> bool;
+struct Sieved<J>(Sieve<J>);
 
-    /// What is shown of an entry. None: nothing, and nobody sees that there was one.
-    fn entry(&self, entry: Vec<u8>) -> Option<Vec<u8>>;
+impl<J: Judges + Send + 'static> Transform for Sieved<J> {
+    async fn feed(&mut self, chunk: Bytes, out: &mut Vec<u8>) -> Result<(), Failure> {
+        self.0.feed(&chunk, out).map_err(withheld)
+    }
+
+    async fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Failure> {
+        self.0.finish(out).map_err(withheld)
+    }
+}
+
+fn withheld(error: SieveError) -> Failure {
+    match error {
+        SieveError::NotRead(detail) => {
+            Failure::upstream("the FHIR server's answer is not a Bundle that can be read", detail)
+        }
+        SieveError::Unproved(message) => Failure::upstream(message, "its self link"),
+    }
 }
 
 /// Entries of a search, a history, or an operation that answers like a search.
@@ -56,7 +71,7 @@ impl Search {
 }
 
 impl Judges for Search {
-    fn envelope(&self, envelope: &envelope::Envelope) -> Result<(), Failure> {
+    fn envelope(&self, envelope: &Envelope) -> Result<(), SieveError> {
         let mut links = envelope.links.iter().filter(|(relation, _)| relation == "self").map(|(_, url)| url);
         let proved = match (links.next(), links.next()) {
             (Some(link), None) => self.sight.is_proved_by(link),
@@ -65,8 +80,9 @@ impl Judges for Search {
         if proved || self.nested {
             return Ok(());
         }
-        let message = "the answer is withheld: the FHIR server did not search as narrowly as it was told";
-        Err(Failure::upstream(message, "the self link does not hold what was added to the search"))
+        Err(SieveError::Unproved(
+            "the answer is withheld: the FHIR server did not search as narrowly as it was told",
+        ))
     }
 
     fn total(&self) -> bool {
@@ -83,263 +99,3 @@ impl Judges for Search {
     }
 }
 
-/// Lets the entries of a Bundle through that are shown. What is around them is held back until the first of them is,
-/// because a list without entries is none in FHIR.
-pub(super) struct Sieve<J> {
-    judges: J,
-    parts: Parts,
-    limit: usize,
-    /// What stands before the list of entries, or before its first entry.
-    before: Vec<u8>,
-    /// What separates the entry before from the next.
-    separator: Vec<u8>,
-    /// What follows the list.
-    after: Vec<u8>,
-    place: Place,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    /// No entry has come.
-    Before,
-    /// Some have come, and none is shown.
-    Cut,
-    /// One is shown at least.
-    Among,
-    /// The list is over; one is shown at least, or none.
-    After(bool),
-}
-
-impl<J: Judges> Sieve<J> {
-    /// Holds no entry, and no envelope, longer than so many bytes.
-    pub(super) fn new(judges: J, limit: usize) -> Self {
-        Self {
-            judges,
-            parts: Parts::new(limit),
-            limit,
-            before: Vec::new(),
-            separator: Vec::new(),
-            after: Vec::new(),
-            place: Place::Before,
-        }
-    }
-
-    /// A whole Bundle.
-    ///
-    /// # Errors
-    /// It cannot be understood, or may not be shown.
-    pub(super) fn whole(mut self, bundle: &[u8]) -> Result<Vec<u8>, Failure> {
-        let mut out = Vec::with_capacity(bundle.len());
-        self.take(bundle, &mut out)?;
-        self.end(&mut out)?;
-        Ok(out)
-    }
-
-    fn take(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<(), Failure> {
-        for part in self.parts.feed(chunk).map_err(|error| not_read(error.to_string()))? {
-            match (part, self.place) {
-                (Part::Between(bytes), Place::Before) => self.before.extend_from_slice(&bytes),
-                (Part::Between(bytes), Place::Cut | Place::Among) => {
-                    if !bytes.iter().all(|byte| byte.is_ascii_whitespace() || *byte == b',') {
-                        return Err(not_read("something in its list of entries is no entry".to_owned()));
-                    }
-                    self.separator.extend_from_slice(&bytes);
-                }
-                (Part::Between(bytes), Place::After(_)) => self.after.extend_from_slice(&bytes),
-                (Part::Entry { bytes, whole: true, .. }, Place::Before | Place::Cut | Place::Among) => {
-                    self.entry(bytes, out)?;
-                }
-                (Part::Entry { whole: false, .. } | Part::Rest(_), _) => {
-                    return Err(not_read(format!("a resource is larger than {} bytes", self.limit)));
-                }
-                (Part::Entry { .. }, Place::After(_)) => {
-                    return Err(not_read("it has two lists of entries".to_owned()));
-                }
-                (Part::End, place) => {
-                    // An end within brackets that are all there is to it.
-                    self.place = Place::After(place == Place::Among);
-                }
-            }
-            if self.before.len().max(self.after.len()).max(self.separator.len()) > self.limit {
-                return Err(not_read("what is around its entries is too long".to_owned()));
-            }
-        }
-        Ok(())
-    }
-
-    fn entry(&mut self, entry: Vec<u8>, out: &mut Vec<u8>) -> Result<(), Failure> {
-        let shown = self.judges.entry(entry);
-        let separator = std::mem::take(&mut self.separator);
-        let Some(shown) = shown else {
-            if self.place == Place::Before {
-                self.place = Place::Cut;
-            }
-            // The next one that is shown needs it.
-            self.separator = separator;
-            return Ok(());
-        };
-        if self.place == Place::Among {
-            out.extend_from_slice(one_comma(&separator));
-        } else {
-            let mut text = std::mem::take(&mut self.before);
-            text.extend_from_slice(b"]}");
-            let mut bytes = self.envelope(&text, true)?;
-            bytes.truncate(bytes.len().saturating_sub(2));
-            out.append(&mut bytes);
-            self.place = Place::Among;
-        }
-        out.extend_from_slice(&shown);
-        Ok(())
-    }
-
-    fn end(&mut self, out: &mut Vec<u8>) -> Result<(), Failure> {
-        self.parts.finish().map_err(|error| not_read(error.to_string()))?;
-        if self.place == Place::After(true) {
-            let text = [br#"{"entry":["#, &*self.after].concat();
-            let bytes = self.written(&text, true)?.bytes;
-            out.extend_from_slice(bytes.get(br#"{"entry":["#.len()..).unwrap_or_default());
-            return Ok(());
-        }
-        let text = [std::mem::take(&mut self.before), std::mem::take(&mut self.after)].concat();
-        out.append(&mut self.envelope(&text, false)?);
-        Ok(())
-    }
-
-    /// What is around the entries, if the Bundle may be shown.
-    fn envelope(&self, text: &[u8], entries: bool) -> Result<Vec<u8>, Failure> {
-        let Written { envelope, bytes } = self.written(text, entries)?;
-        if envelope.resource_type.as_deref() != Some("Bundle") {
-            return Err(not_read("it is no Bundle".to_owned()));
-        }
-        self.judges.envelope(&envelope)?;
-        Ok(bytes)
-    }
-
-    fn written(&self, text: &[u8], entries: bool) -> Result<Written, Failure> {
-        let total = self.judges.total();
-        envelope::written(text, total, entries).map_err(|error| not_read(error.to_string()))
-    }
-}
-
-impl<J: Judges> Transform for Sieve<J> {
-    async fn feed(&mut self, chunk: Bytes, out: &mut Vec<u8>) -> Result<(), Failure> {
-        self.take(&chunk, out)
-    }
-
-    async fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Failure> {
-        self.end(out)
-    }
-}
-
-/// What separates two entries that are shown: of several separators, with what was cut out between them, the first.
-fn one_comma(separator: &[u8]) -> &[u8] {
-    let mut commas = separator.iter().enumerate().filter(|(_, byte)| **byte == b',');
-    match (commas.next(), commas.next()) {
-        (Some(_), Some((second, _))) => &separator[..second],
-        _ => separator,
-    }
-}
-
-fn not_read(detail: String) -> Failure {
-    Failure::upstream("the FHIR server's answer is not a Bundle that can be read", detail)
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use serde_json::Value;
-
-    use super::*;
-
-    /// Shows what does not say that it is hidden; changes what says so.
-    struct Words(bool);
-
-    impl Judges for Words {
-        fn envelope(&self, envelope: &envelope::Envelope) -> Result<(), Failure> {
-            assert_eq!(envelope.kind.as_deref(), Some("searchset"));
-            Ok(())
-        }
-
-        fn total(&self) -> bool {
-            self.0
-        }
-
-        fn entry(&self, entry: Vec<u8>) -> Option<Vec<u8>> {
-            let text = std::str::from_utf8(&entry).unwrap();
-            match text {
-                text if text.contains("hidden") => None,
-                text if text.contains("change") => Some(text.replace("change", "other").into_bytes()),
-                _ => Some(entry),
-            }
-        }
-    }
-
-    fn bundle(entries: &[&str], pretty: bool, after: &str) -> String {
-        let (comma, space) = if pretty { (" ,\n  ", "\n  ") } else { (",", "") };
-        let entries: Vec<_> =
-            entries.iter().map(|word| format!(r#"{{"resource":{{"id":"{word}"}}}}"#)).collect();
-        format!(
-            r#"{{"resourceType":"Bundle",{space}"id":"b","type":"searchset","total":{},"entry":[{space}{}{space}]{after}}}"#,
-            entries.len(),
-            entries.join(comma)
-        )
-    }
-
-    fn sieved(text: &str, cuts: &[usize], total: bool) -> Result<Value, Failure> {
-        let mut sieve = Sieve::new(Words(total), 4096);
-        let (mut out, mut from) = (Vec::new(), 0);
-        for cut in cuts.iter().copied().chain([text.len()]) {
-            let cut = cut.clamp(from, text.len());
-            sieve.take(&text.as_bytes()[from..cut], &mut out)?;
-            from = cut;
-        }
-        sieve.end(&mut out)?;
-        Ok(serde_json::from_slice(&out)
-            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&out))))
-    }
-
-    proptest! {
-        #[test]
-        fn what_is_shown_keeps_its_order_and_nothing_else_leaves(
-            words in prop::collection::vec(prop::sample::select(vec!["shown", "hidden", "change"]), 0..6),
-            mut cuts in prop::collection::vec(0..600_usize, 0..6),
-            pretty: bool,
-            total: bool,
-            after in prop::sample::select(vec!["", r#","signature":{"x":"hidden"}"#, r#","link":[],"z":"hidden""#]),
-        ) {
-            cuts.sort_unstable();
-            let shown = sieved(&bundle(&words, pretty, after), &cuts, total).unwrap();
-            prop_assert!(!shown.to_string().contains("hidden"));
-            prop_assert_eq!(&shown["id"], "b");
-            prop_assert_eq!(shown["total"].as_u64(), total.then_some(words.len() as u64));
-            let ids: Option<Vec<&str>> = shown.get("entry").map(|entries| {
-                entries.as_array().unwrap().iter().map(|entry| entry["resource"]["id"].as_str().unwrap()).collect()
-            });
-            let expected: Vec<_> = words
-                .iter()
-                .filter(|word| **word != "hidden")
-                .map(|word| if *word == "change" { "other" } else { word })
-                .collect();
-            prop_assert_eq!(ids, (!expected.is_empty()).then_some(expected));
-        }
-    }
-
-    #[test]
-    fn what_is_no_bundle_is_withheld() {
-        for text in [
-            "",
-            "[]",
-            "{}",
-            r#"{"resourceType":"Patient","type":"searchset","id":"1"}"#,
-            r#"{"resourceType":"Bundle","type":"searchset","entry":[{}]"#,
-            r#"{"resourceType":"Bundle","type":"searchset","entry":[{}],"entry":[{}]}"#,
-            r#"{"resourceType":"Bundle","type":"searchset","entry":["x",{}]}"#,
-        ] {
-            assert!(sieved(text, &[], false).is_err(), "{text}");
-        }
-        let none = sieved(r#"{"resourceType":"Bundle","type":"searchset","entry":[7]}"#, &[], false).unwrap();
-        assert_eq!(none.to_string(), r#"{"resourceType":"Bundle","type":"searchset"}"#);
-        let long = bundle(&["shown".repeat(1000).as_str()], false, "");
-        assert!(sieved(&long, &[], false).is_err());
-    }
-}

@@ -3,34 +3,32 @@
 use std::sync::Arc;
 
 use fireguard_access::resource::FoundEntry;
+use fireguard_access::sieve::{Judges, Sieve, SieveError};
 use fireguard_fhir::ResourceType;
 use fireguard_fhir::bundle::envelope::Envelope;
 use fireguard_fhir::json::{self, write_string};
 use fireguard_fhir::outcome::OperationOutcome;
-use http::{Response, StatusCode};
+use http::StatusCode;
 
 use super::Answered;
-use super::bundle::{Judges, Search, Sieve};
+use super::bundle::{Search, sieved};
 use super::sight::{Sight, hide};
 use crate::failure::Failure;
 use crate::stages::words;
-use crate::transform::transformed;
 
 /// The answer as its caller may see it.
 ///
 /// # Errors
 /// It is not a Bundle.
 pub(super) async fn answer(sight: Sight, answer: Answered) -> Result<Answered, Failure> {
-    let (parts, body) = answer.into_parts();
     let limit = sight.limit;
-    let sieve = Sieve::new(Responses(Arc::new(sight)), limit);
-    Ok(Response::from_parts(parts, transformed(body, sieve).await?))
+    sieved(Sieve::new(Responses(Arc::new(sight)), limit), answer).await
 }
 
 struct Responses(Arc<Sight>);
 
 impl Judges for Responses {
-    fn envelope(&self, _: &Envelope) -> Result<(), Failure> {
+    fn envelope(&self, _: &Envelope) -> Result<(), SieveError> {
         Ok(())
     }
 
