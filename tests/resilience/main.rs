@@ -10,6 +10,7 @@
 
 mod answers;
 mod asking;
+mod audit;
 mod batches;
 mod bodies;
 mod browsers;

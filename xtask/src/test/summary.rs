@@ -47,6 +47,9 @@ impl Summary {
                 if let Some(name) = line.strip_prefix("---- ").and_then(|l| l.strip_suffix(" stdout ----")) {
                     name.clone_into(test);
                     *skipped = false;
+                } else if line.starts_with("| ") {
+                    // A table that a test prints is what it was run for.
+                    return Some(line.to_owned());
                 } else if line.starts_with("skipped:") && !*skipped {
                     *skipped = true;
                     self.unsettled += 1;

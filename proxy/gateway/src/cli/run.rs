@@ -50,6 +50,7 @@ pub(super) fn run(path: &Path, dev: bool) -> Result<(), Failed> {
     }
     let asking = require_r4(&shared, &unknown);
     shared.tend(runtime.handle());
+    let audit = shared.audit.clone();
     let (plugins, tls) = (shared.fresh_plugins().join(", "), shared.server.tls.is_some());
     // From here on only what is served holds it.
     drop(shared);
@@ -82,6 +83,10 @@ pub(super) fn run(path: &Path, dev: bool) -> Result<(), Failed> {
         tokio::select! {
             _ = tokio::task::spawn_blocking(|| server.join()) => tracing::info!("stopped"),
             () = signals.stop() => tracing::warn!("stopped by a second signal: running requests are cut off"),
+        }
+        // What was done last is noted, too.
+        if let Some(audit) = audit {
+            audit.settled().await;
         }
         ended.map(drop)
     });

@@ -1,0 +1,126 @@
+//! Who did what, as AuditEvents on a real HAPI, found by its searches.
+
+use std::time::Duration;
+
+use fireguard_test_support::issuer::Issuer;
+use serde_json::{Value, json};
+
+use crate::common::resources::{bundle, entry};
+use crate::common::world::{World, config, folder};
+
+/// How long an event may take to arrive.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+struct Audited {
+    world: World,
+    issuer: Issuer,
+}
+
+impl Audited {
+    async fn start() -> Self {
+        let issuer = Issuer::start().await.unwrap();
+        let state = folder("audit-state");
+        let config = config(&format!(
+            "{}\n[state]\ndirectory = {state:?}\n[audit]\nto = \"upstream:hapi\"\n\
+             [routes.audited]\npath = \"/audited\"\nupstream = \"hapi\"\nauthentication = [\"id\"]\n",
+            issuer.configuration("id")
+        ));
+        Self { world: World::with(&config).await, issuer }
+    }
+
+    async fn send(&self, method: &str, path: &str, kind: &str, body: &str) -> u16 {
+        let token =
+            self.issuer.token(json!({"sub": "auditor-1", "azp": "audit-app", "scope": "system/*.cruds"}));
+        let url = format!("{}/audited{path}", self.world.gateway.url());
+        let mut request = self.world.client.request(method.parse().unwrap(), url).bearer_auth(token);
+        if !body.is_empty() {
+            request = request.header("Content-Type", kind).body(body.to_owned());
+        }
+        request.send().await.unwrap().status().as_u16()
+    }
+
+    /// The events of a search, once there are so many.
+    async fn events(&self, search: &str, many: usize) -> Vec<Value> {
+        let url = format!("{}/AuditEvent?{search}&_count=100", self.world.hapi.base_url());
+        let mut found = Vec::new();
+        let waited = tokio::time::timeout(PATIENCE, async {
+            loop {
+                let get = self.world.client.get(&url).header("Cache-Control", "no-cache");
+                let text = get.send().await.unwrap().text().await.unwrap();
+                let page: Value = serde_json::from_str(&text).unwrap();
+                let entries = page["entry"].as_array().cloned().unwrap_or_default();
+                found = entries.into_iter().map(|entry| entry["resource"].clone()).collect();
+                if found.len() >= many {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        });
+        assert!(waited.await.is_ok(), "{search}: {found:?}");
+        assert_eq!(found.len(), many, "{search}: {found:?}");
+        found
+    }
+}
+
+#[tokio::test]
+async fn what_was_done_is_found_by_patient_action_and_agent() {
+    let audited = Audited::start().await;
+    let patient = r#"{"resourceType":"Patient","id":"zq-audit","name":[{"family":"Overlooked"}]}"#;
+    let observation = r#"{"resourceType":"Observation","id":"zq-audit-1","status":"final","code":{"text":"x"},"subject":{"reference":"Patient/zq-audit"}}"#;
+    let json = "application/fhir+json";
+    let second = observation.replace("zq-audit-1", "zq-audit-2");
+    let transaction = bundle(
+        "transaction",
+        vec![
+            entry("PUT", "Observation/zq-audit-2", Some(serde_json::from_str(&second).unwrap())),
+            entry("DELETE", "Observation/zq-audit-1", None),
+        ],
+    );
+    for (method, path, kind, body, status) in [
+        ("PUT", "/Patient/zq-audit", json, patient, 201),
+        ("PUT", "/Observation/zq-audit-1", json, observation, 201),
+        ("GET", "/Patient/zq-audit", "", "", 200),
+        ("GET", "/Observation/zq-audit-1", "", "", 200),
+        ("GET", "/Observation?subject=Patient/zq-audit", "", "", 200),
+        ("POST", "/Observation/_search", "application/x-www-form-urlencoded", "patient=zq-audit", 200),
+        ("GET", "/Patient/zq-audit-none", "", "", 404),
+        ("POST", "", json, &transaction.to_string(), 200),
+    ] {
+        assert_eq!(audited.send(method, path, kind, body).await, status, "{method} {path}");
+    }
+    let of = "patient=Patient/zq-audit";
+    let profiles = |events: &[Value]| -> Vec<String> {
+        let profile = |event: &Value| {
+            event["meta"]["profile"][0].as_str().unwrap().rsplit('.').next().unwrap().to_owned()
+        };
+        let mut profiles: Vec<_> = events.iter().map(profile).collect();
+        profiles.sort();
+        profiles
+    };
+    let reads = audited.events(&format!("{of}&action=R"), 2).await;
+    assert_eq!(profiles(&reads), ["PatientRead", "PatientRead"]);
+    let updates = audited.events(&format!("{of}&action=U"), 3).await;
+    assert_eq!(profiles(&updates), ["PatientUpdate"; 3]);
+    let queries = audited.events(&format!("{of}&action=E&subtype=search-type"), 2).await;
+    assert_eq!(profiles(&queries), ["PatientQuery", "PatientQuery"]);
+    // What is gone is referred to by nothing.
+    let gone = audited.events("action=D&agent:identifier=auditor-1", 1).await;
+    let named: Vec<_> = gone[0]["entity"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entity| &entity["what"]["identifier"]["value"])
+        .collect();
+    assert!(named.contains(&&json!("Observation/zq-audit-1")), "{named:?}");
+    let failed = audited.events("outcome=4&agent:identifier=auditor-1", 1).await;
+    assert_eq!((&failed[0]["subtype"][0]["code"], &failed[0]["action"]), (&json!("read"), &json!("R")));
+    audited.events("subtype=transaction&agent:identifier=auditor-1", 1).await;
+    for event in reads.iter().chain(&updates).chain(&queries) {
+        let agents = event["agent"].as_array().unwrap();
+        assert_eq!(agents[0]["who"]["identifier"]["value"], "audit-app");
+        assert_eq!(agents[2]["who"]["identifier"]["system"], audited.issuer.url());
+        assert!(event["recorded"].as_str().unwrap().starts_with("20"));
+        assert!(!event.to_string().contains("Overlooked"), "{event}");
+    }
+    assert!(!audited.world.gateway.log().contains("Overlooked"));
+}
