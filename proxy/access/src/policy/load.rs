@@ -175,8 +175,10 @@ impl Loader {
         };
         let result = Validator::new(schema).validate(&set, ValidationMode::Strict);
         let errors = result.validation_errors().map(|e| (e.policy_id(), e as &dyn Diagnostic));
-        // What is warned of is a policy that never holds, or one that reads otherwise than it is.
+        // What is warned of is a policy that never holds, or one that reads otherwise than it is. An error has such warnings
+        // in its train.
         let warnings = result.validation_warnings().map(|w| (w.policy_id(), w as &dyn Diagnostic));
+        let warnings = warnings.filter(|_| result.validation_passed());
         for (id, error) in errors.chain(warnings) {
             let id: &str = id.as_ref();
             let fault = match self.files.get(id) {

@@ -52,7 +52,7 @@ pub(super) fn groups(name: &str) -> &'static [&'static str] {
 }
 
 /// The name of an action in policies.
-pub(super) fn name(action: &Action) -> &'static str {
+pub fn name(action: &Action) -> &'static str {
     match action {
         Action::Operate(name) => operations::find(name.as_str()).map_or(OTHER_OPERATION, |known| known.name),
         _ => ACTIONS.iter().find(|(own, _, _)| own == action).map_or(OTHER_OPERATION, |(_, name, _)| name),

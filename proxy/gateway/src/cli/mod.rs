@@ -4,6 +4,7 @@ mod check;
 mod doctor;
 mod init;
 mod plugin;
+mod policy;
 mod probe;
 mod run;
 mod user;
@@ -37,6 +38,9 @@ enum Command {
     /// Write, build and try plugins.
     #[command(subcommand)]
     Plugin(plugin::Command),
+    /// Write and try policies.
+    #[command(subcommand)]
+    Policy(policy::Command),
     /// Print the JSON Schema of the configuration file.
     Schema,
     /// Print the version.
@@ -74,6 +78,7 @@ pub fn main() -> ExitCode {
         Command::Doctor(file) => doctor::doctor(&file.config),
         Command::User(command) => user::run(&command),
         Command::Plugin(command) => plugin::run(&command),
+        Command::Policy(command) => policy::run(&command),
         Command::Schema => schema(),
         Command::Version => {
             say(&format!("fireguard {}", env!("CARGO_PKG_VERSION")));
