@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::expect_used, clippy::panic, reason = "a panic is how a target tells what it found")]
 
+mod access;
 mod answers;
 mod bundles;
 mod json;
@@ -11,6 +12,7 @@ mod parts;
 mod requests;
 mod xml;
 
+pub use access::sieve;
 pub use answers::answer;
 pub use bundles::{entries, responses};
 pub use json::{rewrite, scanner, split};
@@ -22,7 +24,7 @@ pub use xml::xml;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 12] = [
     ("scanner", scanner),
     ("rewrite", rewrite),
     ("split", split),
@@ -34,4 +36,5 @@ pub const TARGETS: [Target; 11] = [
     ("urls", urls),
     ("answer", answer),
     ("xml", xml),
+    ("sieve", sieve),
 ];
