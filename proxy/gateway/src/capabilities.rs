@@ -34,7 +34,7 @@ pub struct Security {
 pub fn adapted(statement: Bytes, surface: &Surface, security: Option<&Security>) -> Bytes {
     let Ok(server) = serde_json::from_slice::<Value>(&statement) else { return statement };
     let mut own = server.clone();
-    for rest in own["rest"].as_array_mut().into_iter().flatten() {
+    for rest in list(&mut own, "rest") {
         narrow(rest, surface);
         if let Some(security) = security {
             rest["security"] = said(security);
@@ -46,7 +46,7 @@ pub fn adapted(statement: Bytes, surface: &Surface, security: Option<&Security>)
 fn narrow(rest: &mut Value, surface: &Surface) {
     let reading =
         |codes: &[&str], interaction: &Value| codes.iter().any(|code| interaction["code"] == **code);
-    for resource in rest["resource"].as_array_mut().into_iter().flatten() {
+    for resource in list(rest, "resource") {
         let resource_type = resource["type"].as_str().and_then(ResourceType::parse);
         if surface.is_read_only() {
             keep(resource, "interaction", |interaction| reading(&READING, interaction));
@@ -77,6 +77,11 @@ fn operates(operation: &Value, surface: &Surface) -> bool {
     operation["name"]
         .as_str()
         .is_some_and(|name| surface.operates(&format!("${}", name.trim_start_matches('$'))))
+}
+
+/// What is in a list, if it is there.
+fn list<'v>(of: &'v mut Value, member: &str) -> impl Iterator<Item = &'v mut Value> {
+    of.get_mut(member).and_then(Value::as_array_mut).into_iter().flatten()
 }
 
 /// Keeps what fits of a list. One that is empty is not there at all (R4 json.html).

@@ -10,6 +10,8 @@ pub mod hapi;
 pub mod install;
 #[cfg(feature = "async")]
 pub mod issuer;
+#[cfg(feature = "async")]
+pub mod keycloak;
 pub mod plugins;
 pub mod repository;
 #[cfg(feature = "async")]
