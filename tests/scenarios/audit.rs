@@ -88,7 +88,7 @@ async fn what_was_done_is_found_by_patient_action_and_agent() {
     ] {
         assert_eq!(audited.send(method, path, kind, body).await, status, "{method} {path}");
     }
-    let of = "patient=Patient/zq-audit";
+    let of = "entity:identifier=Patient/zq-audit";
     let profiles = |events: &[Value]| -> Vec<String> {
         let profile = |event: &Value| {
             event["meta"]["profile"][0].as_str().unwrap().rsplit('.').next().unwrap().to_owned()

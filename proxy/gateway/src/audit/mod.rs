@@ -61,12 +61,13 @@ impl Keeping {
         let Auditing { to, level, when_full, waiting } = auditing;
         let sink = match to {
             To::Files { folder, size } => Sink::Files(files::Files::new(folder, size)),
-            To::Server { name, replicas } => {
+            To::Server { name, replicas, references } => {
                 let before = before.and_then(|before| match &*before.sink {
                     Sink::Server(server) => Some(server.group()),
                     Sink::Files(_) => None,
                 });
-                Sink::Server(server::Server::new(Group::of(&name, *replicas, limits, before)))
+                let group = Group::of(&name, *replicas, limits, before);
+                Sink::Server(server::Server::new(group, references))
             }
         };
         Self { sink: Arc::new(sink), level, when_full, most: waiting }

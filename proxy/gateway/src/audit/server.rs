@@ -22,13 +22,15 @@ const ANSWER: usize = 16 << 20;
 /// A FHIR server.
 pub(super) struct Server {
     group: Arc<Group>,
+    /// Events refer to resources there.
+    references: bool,
     connections: Balanced,
 }
 
 impl Server {
-    pub(super) fn new(group: Arc<Group>) -> Self {
+    pub(super) fn new(group: Arc<Group>, references: bool) -> Self {
         let connections = Balanced::new(&group.replicas, None);
-        Self { group, connections }
+        Self { group, references, connections }
     }
 
     pub(super) fn group(&self) -> &Arc<Group> {
@@ -38,9 +40,16 @@ impl Server {
     /// Says of each event whether the server has it. All are sent in one transaction; where that is refused, because
     /// of one of them, each by itself.
     pub(super) async fn deliver(&self, events: &[&[u8]]) -> Vec<Result<(), Undelivered>> {
-        let bundle = match events {
+        // One that is none comes to light where it is sent by itself.
+        let told = |event: &&[u8]| match self.references {
+            true => event.to_vec(),
+            false => without_references(event).unwrap_or_else(|| event.to_vec()),
+        };
+        let told: Vec<Vec<u8>> = events.iter().map(told).collect();
+        let events: Vec<&[u8]> = told.iter().map(Vec::as_slice).collect();
+        let bundle = match &*events {
             [_] => None,
-            _ => transaction(events),
+            events => transaction(events),
         };
         if let Some(bundle) = bundle {
             match self.send(Method::POST, "", bundle).await {
@@ -64,7 +73,7 @@ impl Server {
         let id = id(event).ok_or(Undelivered::NoEvent)?;
         let path = format!("/AuditEvent/{id}");
         match self.send(Method::PUT, &path, Bytes::copy_from_slice(event)).await {
-            Err(Undelivered::Status(400 | 404 | 409 | 410 | 412 | 422)) => {
+            Err(Undelivered::Status(400 | 404 | 409 | 410 | 412 | 422)) if self.references => {
                 let without = without_references(event).ok_or(Undelivered::NoEvent)?;
                 self.send(Method::PUT, &path, without.into()).await
             }

@@ -29,6 +29,11 @@ pub struct Audit {
     /// How many events may wait.
     #[serde(default = "waiting")]
     pub waiting: NonZeroU32,
+    /// Refer to patients and resources on the FHIR server, so that `AuditEvent?patient=…` finds them. Without it they are
+    /// named by identifiers, which `AuditEvent?entity:identifier=Patient/1` finds: a server that keeps references whole
+    /// refuses events about what it does not have, and to delete what events refer to.
+    #[serde(default)]
+    pub references: bool,
     /// How large a file becomes before the next is begun.
     #[serde(default = "file_size")]
     pub file_size: Size,
@@ -80,6 +85,8 @@ pub enum To {
         name: String,
         /// How it is reached.
         replicas: Box<Replicas>,
+        /// Events refer to resources there.
+        references: bool,
     },
     /// Into files.
     Files {
@@ -110,7 +117,8 @@ impl Resolver<'_> {
                     self.unknown("upstream", &name, file.upstreams.keys().map(String::as_str));
                     return None;
                 };
-                To::Server { name: name.to_owned(), replicas: Box::new(self.replicas(upstream)?) }
+                let (name, references) = (name.to_owned(), audit.references);
+                To::Server { name, replicas: Box::new(self.replicas(upstream)?), references }
             }
             Some(("files", folder)) if !folder.is_empty() => {
                 let folder = self.path(&Spanned::new(audit.to.span(), folder.to_owned()));

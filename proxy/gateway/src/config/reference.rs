@@ -88,6 +88,7 @@ fn table() -> BTreeSet<(&'static str, String)> {
         ("audit.level", text("patient")),
         ("audit.when_full", text("refuse")),
         ("audit.waiting", format!("`{}`", defaults::AUDIT_WAITING)),
+        ("audit.references", "`false`".into()),
         ("audit.file_size", size(defaults::AUDIT_FILE)),
         ("routes.*.audit", "`true`".into()),
         ("routes.*.policies", "`\"enforce\"` where there are policies, `\"none\"` otherwise".into()),
