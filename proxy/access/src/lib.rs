@@ -14,4 +14,5 @@ pub mod principal;
 pub mod resource;
 pub mod shared_types;
 pub mod sieve;
+pub mod subscription;
 pub mod surface;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use fireguard_fhir::base::Base;
 use fireguard_fhir::interaction::{Interaction, Refusal, Request};
 use fireguard_fhir::operations;
 use fireguard_fhir::outcome::IssueCode;
@@ -16,6 +17,7 @@ pub struct Surface {
     read_only: bool,
     operations: BTreeSet<String>,
     search_parameters: Option<BTreeSet<Allowed>>,
+    notified: Vec<Base>,
 }
 
 /// A search parameter on the list.
@@ -70,7 +72,25 @@ impl Surface {
         };
         let search_parameters =
             search_parameters.map(|names| names.iter().map(|n| allowed(n)).collect()).transpose()?;
-        Ok(Self { read_only, operations, search_parameters })
+        Ok(Self { read_only, operations, search_parameters, notified: Vec::new() })
+    }
+
+    /// The same, where Subscriptions of known callers may notify what lies below these URLs.
+    #[must_use]
+    pub fn notifying(self, notified: Vec<Base>) -> Self {
+        Self { notified, ..self }
+    }
+
+    /// Whether a Subscription may notify this endpoint. It must be written as the list has it: plain HTTP is not HTTPS,
+    /// and no segment leads back.
+    pub fn may_notify(&self, endpoint: &str) -> bool {
+        let below = |base: &Base| {
+            let rest = endpoint.strip_prefix(base.as_str())?;
+            let plain = rest.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'\\' | b'#' | b'%'));
+            let onward = rest.split('/').all(|segment| !matches!(segment, "." | ".."));
+            (plain && onward && (rest.is_empty() || rest.starts_with(['/', '?']))).then_some(())
+        };
+        self.notified.iter().any(|base| below(base).is_some())
     }
 
     /// Lets the request through, or not.

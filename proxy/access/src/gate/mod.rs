@@ -5,6 +5,7 @@
 
 mod narrow;
 mod parameters;
+mod whole;
 
 use fireguard_fhir::document::Syntax;
 use fireguard_fhir::interaction::{
@@ -19,6 +20,7 @@ use crate::confinement::{Confinement, Granted, Narrowed};
 use crate::decision::{Access, Action, Allowed, Bound, Denied, Judge, Permission};
 
 pub use narrow::narrow;
+pub use whole::sees_whole;
 
 /// Why a request is not let through.
 #[derive(Debug, Clone, PartialEq, Eq)]

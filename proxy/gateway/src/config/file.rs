@@ -233,6 +233,10 @@ pub struct Route {
     /// The search parameters it lets through, as `name` or `Type.name`; all unless given.
     #[schemars(with = "Option<Vec<String>>")]
     pub search_parameters: Option<Vec<Spanned<String>>>,
+    /// The URLs below which Subscriptions of callers who are known may have endpoints; none unless given.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub subscription_endpoints: Vec<Spanned<String>>,
     /// The plugins that see its resources, in order toward the server, reversed toward the client.
     #[serde(default)]
     #[schemars(with = "Vec<String>")]

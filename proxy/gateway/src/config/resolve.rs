@@ -228,6 +228,11 @@ impl Resolver<'_> {
             let span = listed.into_iter().find(|item| *item.get_ref() == unknown.name).map(Spanned::span);
             self.problems.push(Problem { message: unknown.to_string(), span, help: unknown.help() });
         });
+        let notified: Vec<Base> = route
+            .subscription_endpoints
+            .iter()
+            .filter_map(|endpoint| self.parsed(endpoint, Base::parse))
+            .collect();
         let rate = route.rate.as_ref().and_then(|rate| {
             rate.get_ref().quotas(rate.span()).map_err(|problem| self.problems.push(problem)).ok()
         });
@@ -255,7 +260,7 @@ impl Resolver<'_> {
             waiting: concurrency.waiting(),
             breaker: known?.breaker.policy(),
             hapi: route.hapi,
-            surface: surface.ok()?,
+            surface: surface.ok()?.notifying(notified),
             audit: route.audit && file.audit.is_some(),
             plugins,
             request_body: route.request_body.as_ref().map_or(most, |own| *own.get_ref()).0,

@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use fireguard_access::accesses::accesses;
-use fireguard_access::decision::{Judge, Permission};
+use fireguard_access::decision::Judge;
 use fireguard_access::gate::{self, Refused};
 use fireguard_fhir::interaction::{Refusal, Request};
-use fireguard_fhir::outcome::IssueCode;
 use http::HeaderValue;
 use http::header::WWW_AUTHENTICATE;
 
@@ -30,21 +28,7 @@ pub(in crate::stages) fn admit(caller: &mut Caller, request: &mut Arc<Request>) 
 /// # Errors
 /// 403: something may be.
 pub(in crate::stages) fn searches_all(judge: Option<&dyn Judge>, search: &Request) -> Result<(), Refusal> {
-    let Some(judge) = judge else { return Ok(()) };
-    for access in accesses(search)?.accesses {
-        match judge.request(&access) {
-            Permission::Allowed(allowed) if allowed.is_all() => {}
-            Permission::Allowed(_) => {
-                let message =
-                    "what it looks for cannot be confined to what you may see: refer to it by its id";
-                return Err(Refusal::new(403, IssueCode::Forbidden, message));
-            }
-            Permission::Denied(denied) => {
-                return Err(Refusal::new(403, IssueCode::Forbidden, denied.message));
-            }
-        }
-    }
-    Ok(())
+    judge.map_or(Ok(()), |judge| gate::sees_whole(judge, search))
 }
 
 /// With the scope that would be enough (RFC 6750 §3.1).

@@ -88,6 +88,23 @@ impl<N: Next<Ready>> Settler<'_, N> {
         Ok(!self.asker.matches(ty, &by.required, Some(by)).await?.is_empty())
     }
 
+    /// Whether the present version may be seen. An answer that is a list would tell by being empty what one that is
+    /// refused does not: that there is such a resource.
+    ///
+    /// # Errors
+    /// Nobody could tell.
+    pub(super) async fn is_seen(
+        &mut self,
+        action: &Action,
+        ty: ResourceType,
+        id: &Id,
+    ) -> Result<bool, Failure> {
+        match self.asker.stored(ty, id).await? {
+            Stored::Present(stored) => Ok(self.allowed(action, &stored.found.outer).is_some()),
+            Stored::Absent | Stored::Gone => Ok(false),
+        }
+    }
+
     async fn update(&mut self, ty: ResourceType, id: Id, mut write: Write) -> Result<Write, Failure> {
         let new = self.version(ty, &write.body)?;
         if new.outer.id.as_ref() != Some(&id) {

@@ -1,11 +1,15 @@
 //! Gate 2: before a confined caller's write is sent, the stored and the resulting version are both judged.
 //!
 //! What is judged is what is sent: a patch is applied here, conditions are resolved first, and the write carries the
-//! version that was looked at. A read that is allowed only within search parameters is searched for first.
+//! version that was looked at. A read that is allowed only within search parameters is searched for first; a history, and
+//! what an operation makes of a resource, is for those who see its present version.
 
 use std::sync::Arc;
 
-use fireguard_fhir::interaction::Interaction;
+use fireguard_access::decision::Judge;
+use fireguard_access::subscription;
+use fireguard_fhir::ResourceType;
+use fireguard_fhir::interaction::{BodyKind, Interaction, OperationScope};
 use fireguard_fhir::outcome::IssueCode;
 use http::StatusCode;
 
@@ -37,16 +41,27 @@ impl Stage<Ready> for Writes {
     type Out = Ready;
 
     fn pass(&self, ready: Ready) -> Result<Ready, Ready> {
+        if ready.caller.judge.is_some() && stores_subscription(&ready.request.interaction) {
+            return Err(ready);
+        }
         let Some(confined) = ready.caller.confined() else { return Ok(ready) };
         let looked_at = match &ready.request.interaction {
             Interaction::Read { .. } => confined.confinement().narrowed.is_some(),
-            Interaction::Operation { .. } => false,
+            Interaction::HistoryInstance { .. } => true,
+            Interaction::Operation { scope, .. } => matches!(scope, OperationScope::Instance { .. }),
             interaction => !interaction.is_safe(),
         };
         if looked_at { Err(ready) } else { Ok(ready) }
     }
 
     async fn handle<N: Next<Ready>>(self: Arc<Self>, mut ready: Ready, next: N) -> Answer {
+        if let Some(judge) = ready.caller.judge.clone()
+            && stores_subscription(&ready.request.interaction)
+        {
+            let body = whole(&mut ready.body, self.limit).await?;
+            subscription(&*judge, &ready, &body)?;
+            ready.body = Upload::whole(body);
+        }
         let Some(confined) = ready.caller.confined() else {
             let mut next = next;
             return next.call(ready).await;
@@ -59,6 +74,17 @@ impl Stage<Ready> for Writes {
             (Interaction::Read { ty, .. }, Some(by)) => {
                 let ty = *ty;
                 if !settler.is_found(ty, by).await? {
+                    return Err(words::not_found());
+                }
+                return settler.asker.go_on(ready).await;
+            }
+            (
+                Interaction::HistoryInstance { ty, id }
+                | Interaction::Operation { scope: OperationScope::Instance { ty, id }, .. },
+                _,
+            ) => {
+                let (ty, id) = (*ty, id.clone());
+                if !settler.is_seen(&confined.confinement().shown, ty, &id).await? {
                     return Err(words::not_found());
                 }
                 return settler.asker.go_on(ready).await;
@@ -86,6 +112,23 @@ impl Stage<Ready> for Writes {
             other => other,
         }
     }
+}
+
+/// Whether a Subscription will be stored, which reads what its criteria say.
+fn stores_subscription(interaction: &Interaction) -> bool {
+    let written = !interaction.is_safe()
+        && !matches!(interaction, Interaction::Delete { .. } | Interaction::ConditionalDelete { .. });
+    written && interaction.resource_type() == Some(ResourceType::Subscription)
+}
+
+fn subscription(judge: &dyn Judge, ready: &Ready, body: &[u8]) -> Result<(), Failure> {
+    if ready.request.body != BodyKind::FhirJson {
+        let message =
+            "a Subscription is looked at before it is stored: send it whole, as application/fhir+json";
+        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        return Err(Failure::client(status, IssueCode::NotSupported, message));
+    }
+    Ok(subscription::judge(judge, &ready.route.surface, body)?)
 }
 
 fn changed() -> Failure {

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use fireguard_access::decision::Judge;
+use fireguard_fhir::ResourceType;
 use fireguard_fhir::base::Base;
 use fireguard_fhir::bundle::parts::{Part, Parts};
 use fireguard_fhir::bundle::requests::{EntryRequest, Requests};
@@ -208,6 +209,14 @@ impl Entries {
             return Err(Refusal::new(429, IssueCode::Throttled, message));
         }
         self.rules.judge(&self.route, &request)?;
+        let writes = !request.interaction.is_safe();
+        if self.judge.is_some()
+            && writes
+            && request.interaction.resource_type() == Some(ResourceType::Subscription)
+        {
+            let message = "a Subscription is written by itself, not in a Bundle";
+            return Err(Refusal::new(403, IssueCode::Forbidden, message));
+        }
         self.conditions.judge(&self.route.hapi, &request)
     }
 
