@@ -3,6 +3,7 @@
 
 mod doctor;
 mod plugin;
+mod policy;
 mod running;
 mod service;
 

@@ -97,6 +97,9 @@ fn provide(folder: &Path, config: &Table) {
             secret(folder, key, &pair.signing_key.serialize_pem());
         }
     }
+    if let Some(policies) = config.get("policies").and_then(|policies| text(policies, "folder")) {
+        put(folder, &format!("{policies}/all.cedar"), "@id(\"all\") permit(principal, action, resource);");
+    }
     for plugin in config.get("plugins").and_then(Value::as_table).into_iter().flat_map(Table::values) {
         let component = text(plugin, "component").unwrap();
         put(folder, component, fs::read(plugin::component(component)).unwrap());

@@ -8,3 +8,4 @@ mod configurations;
 mod links;
 mod lists;
 mod plugin;
+mod policies;
