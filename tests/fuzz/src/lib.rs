@@ -17,14 +17,14 @@ pub use answers::answer;
 pub use bundles::{entries, responses};
 pub use json::{rewrite, scanner, split};
 pub use parts::parts;
-pub use requests::{interaction, parameters, urls};
+pub use requests::{interaction, parameters, scopes, urls};
 pub use xml::xml;
 
 /// A body and its name, which is also that of its folder of seeds.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 13] = [
     ("scanner", scanner),
     ("rewrite", rewrite),
     ("split", split),
@@ -33,6 +33,7 @@ pub const TARGETS: [Target; 12] = [
     ("responses", responses),
     ("interaction", interaction),
     ("parameters", parameters),
+    ("scopes", scopes),
     ("urls", urls),
     ("answer", answer),
     ("xml", xml),

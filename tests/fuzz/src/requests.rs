@@ -6,6 +6,7 @@ use fireguard_fhir::base::Base;
 use fireguard_fhir::interaction::{BodyKind, Head, Pages, parse};
 use fireguard_fhir::json::check;
 use fireguard_fhir::parameters::Parameters;
+use fireguard_fhir::smart::{ResourceScope, Scopes};
 use fireguard_fhir::urls::{Relative, Rewrite, Scope, UrlRewriter};
 
 /// Lines: method, path, query, content type, accept, prefer, the preconditions, and a form.
@@ -65,6 +66,25 @@ pub fn parameters(data: &[u8]) {
     let pairs = parameters.len() <= fireguard_fhir::parameters::MAX_PAIRS;
     if pairs && written.len() <= fireguard_fhir::parameters::MAX_LENGTH {
         assert_eq!(Parameters::parse(written.as_bytes()), Ok(parameters), "{written}");
+    }
+}
+
+/// A scope that is understood says what it grants, and what is not understood grants nothing.
+pub fn scopes(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let scopes = Scopes::parse(text);
+    let words: Vec<ResourceScope> = text.split(' ').filter_map(|word| word.parse().ok()).collect();
+    assert!(
+        scopes.is_contradictory() || words.iter().all(|scope| scopes.resources().contains(scope)),
+        "{text}"
+    );
+    for scope in scopes.resources() {
+        assert!(words.contains(scope), "{text}");
+        let written = scope.to_string();
+        assert!(written.bytes().all(|b| b.is_ascii_graphic()), "{written}");
+        if written.len() <= fireguard_fhir::parameters::MAX_LENGTH {
+            assert_eq!(written.parse().as_ref(), Ok(scope), "{written}");
+        }
     }
 }
 
