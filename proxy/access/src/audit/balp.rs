@@ -102,9 +102,12 @@ pub(super) fn resource(
     if !succeeded {
         event.insert("outcomeDesc".into(), format!("HTTP status {}", happened.status).into());
     }
-    if let Some(purpose) = happened.purpose {
+    let purposes =
+        happened.principal.map(|principal| &principal.purposes).filter(|purposes| !purposes.is_empty());
+    if let Some(purposes) = purposes {
         let system = "http://terminology.hl7.org/CodeSystem/v3-ActReason";
-        event.insert("purposeOfEvent".into(), json!([{"coding": [{"system": system, "code": purpose}]}]));
+        let concept = |purpose: &String| json!({"coding": [{"system": system, "code": purpose}]});
+        event.insert("purposeOfEvent".into(), purposes.iter().map(concept).collect());
     }
     event.insert("agent".into(), agents(happened, &pattern));
     event.insert("source".into(), source(happened));

@@ -39,8 +39,6 @@ pub struct Happened<'a> {
     pub query: Option<&'a str>,
     /// The policies that decided, by `@id`.
     pub policies: &'a BTreeSet<Arc<str>>,
-    /// For what purpose, as the caller said: a code of v3-ActReason.
-    pub purpose: Option<&'a str>,
 }
 
 /// A resource that was shown or changed.

@@ -22,7 +22,7 @@ fn principal() -> Principal {
         tenant: None,
         fhir_user: None,
         patient: None,
-        purposes: BTreeSet::new(),
+        purposes: ["TREAT".to_owned()].into(),
         bound_to: None,
         scopes: None,
         expires: None,
@@ -53,7 +53,6 @@ fn happened<'a>(
         base: "https://fhir.example.org/fhir",
         query: Some("GET https://fhir.example.org/fhir/Observation?code=x"),
         policies,
-        purpose: Some("TREAT"),
     }
 }
 

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use fireguard_access::audit::{AuditEvent, Concerned, Happened};
-use fireguard_access::decision::{AuditLevel, Denied, Obligations, Resource};
+use fireguard_access::confinement::Granted;
+use fireguard_access::decision::{AuditLevel, Resource};
 use fireguard_access::principal::Principal;
 use fireguard_access::resource::Found;
 use fireguard_fhir::ResourceType;
@@ -76,16 +77,11 @@ impl Notes {
         self.noted().request = Arc::clone(request);
     }
 
-    /// What was allowed, by these policies, and what they ask for.
-    pub fn allowed(&self, policies: &[Arc<str>], obligations: &Obligations) {
+    /// What gate 1 let through, by which policies, and how closely these want it to be looked at.
+    pub fn granted(&self, granted: &Granted) {
         let mut noted = self.noted();
-        noted.policies.extend(policies.iter().cloned());
-        noted.level = noted.level.max(obligations.audit.unwrap_or(noted.level));
-    }
-
-    /// What was refused, by these policies.
-    pub fn denied(&self, denied: &Denied) {
-        self.noted().policies.extend(denied.policies.iter().cloned());
+        noted.policies.extend(granted.policies.iter().cloned());
+        noted.level = noted.level.max(granted.obligations.audit.unwrap_or(noted.level));
     }
 
     /// A resource that the caller gets to see, or changes.
@@ -194,7 +190,6 @@ impl Notes {
             base: &self.base,
             query,
             policies,
-            purpose: None,
         }
     }
 

@@ -1,5 +1,4 @@
-//! Whose data an answer shows, for the audit, where no gate has looked at it: a caller who may see all is told of just
-//! as well.
+//! Whose data an answer shows, for the audit: what gate 3 lets through, and what it need not look at.
 
 use std::sync::Arc;
 
@@ -33,7 +32,11 @@ impl Stage<Ready> for Shown {
     type Out = Ready;
 
     fn pass(&self, ready: Ready) -> Result<Ready, Ready> {
-        let looks = ready.facts.audit.get().is_some_and(|notes| notes.looks());
+        let Some(notes) = ready.facts.audit.get() else { return Ok(ready) };
+        if let Some(granted) = &ready.caller.granted {
+            notes.granted(granted);
+        }
+        let looks = notes.looks();
         let one = ready.request.interaction.is_safe() && !ready.request.head_only;
         if looks && one { Err(ready) } else { Ok(ready) }
     }
