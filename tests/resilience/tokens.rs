@@ -191,3 +191,64 @@ async fn an_opaque_token_is_asked_about() {
     assert_eq!(asked[0].header("authorization"), Some("Basic ZmlyZSUzQWd1YXJkOm91ciUyMHNlY3JldA=="));
     assert_eq!(asked[1].body, b"token=opaque-too&token_type_hint=access_token");
 }
+
+#[tokio::test]
+async fn a_flood_of_tokens_is_stopped_and_good_ones_that_are_known_pass() {
+    let issuer = Issuer::start().await.unwrap();
+    let rig = rig(&issuer, "").await;
+    let known = anything(&issuer);
+    assert_eq!(rig.send(with(&known)).await.status, 200);
+    let mut last = 0;
+    for n in 0..400 {
+        last = rig.send(with(&format!("rubbish-{n}"))).await.status;
+        if last == 429 {
+            break;
+        }
+    }
+    assert_eq!(last, 429);
+    assert_eq!(rig.send(with(&known)).await.status, 200);
+}
+
+#[tokio::test]
+async fn callers_are_limited_each_for_itself() {
+    let issuer = Issuer::start().await.unwrap();
+    let tables = format!(
+        "{}[routes.in]\npath = \"/in\"\nupstream = \"hapi\"\nauthentication = [\"id\"]\n\
+         rate = {{ per_second = 0.01, burst = 1 }}\n",
+        issuer.configuration("id")
+    );
+    let rig = Rig::with(Change { tables, ..Change::default() }).await;
+    rig.standin.always("GET", "/fhir/Patient/well", Answer::json(200, WELL));
+    let token = |sub: &str, n: u32| issuer.token(json!({ "scope": "user/*.cruds", "sub": sub, "jti": n }));
+    for (sub, n, status) in
+        [("ann", 1, 200), ("ann", 2, 429), ("bob", 1, 200), ("bob", 2, 429), ("ann", 3, 429)]
+    {
+        assert_eq!(rig.send(with(&token(sub, n))).await.status, status, "{sub} {n}");
+    }
+}
+
+#[tokio::test]
+async fn it_is_said_how_to_get_a_token() {
+    let issuer = Issuer::start().await.unwrap();
+    let rig = rig(&issuer, "").await;
+    let reply = rig.get("/in/.well-known/smart-configuration").await;
+    let smart: Value = serde_json::from_slice(&reply.body).unwrap();
+    assert_eq!((reply.status, reply.header("content-type")), (200, Some("application/json")));
+    assert_eq!(smart["token_endpoint"], format!("{}/token", issuer.url()));
+    assert_eq!(smart["code_challenge_methods_supported"], json!(["S256"]));
+    let head = rig.send(Ask::new("HEAD", "/in/.well-known/smart-configuration")).await;
+    assert_eq!((head.status, head.body.len()), (200, 0));
+    for (method, target, status) in [
+        ("POST", "/in/.well-known/smart-configuration", 405),
+        ("GET", "/fhir/.well-known/smart-configuration", 404),
+        ("GET", "/in/.well-known/openid-configuration", 404),
+    ] {
+        assert_eq!(rig.send(Ask::new(method, target)).await.status, status, "{method} {target}");
+    }
+    let reply = rig.get("/in/metadata").await;
+    let metadata: Value = serde_json::from_slice(&reply.body).unwrap();
+    let uris = &metadata["rest"][0]["security"]["extension"][0]["extension"];
+    assert_eq!(uris[0], json!({ "url": "token", "valueUri": format!("{}/token", issuer.url()) }));
+    let open: Value = serde_json::from_slice(&rig.get("/fhir/metadata").await.body).unwrap();
+    assert!(open["rest"][0]["security"].is_null());
+}

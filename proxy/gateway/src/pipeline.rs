@@ -56,7 +56,7 @@ pub fn build(shared: &Arc<Shared>, connections: HashMap<String, Balanced>) -> Pi
         // Finds the route and parses the interaction, once. What is unknown is refused here.
         .layer(check(route::Route::new(shared)))
         // Finds out who asks. What has to be known of the caller later is known from here on.
-        .layer(layer(authenticate::Authenticate))
+        .layer(layer(authenticate::Authenticate::new(shared)))
         // Lets a link to a page or job lead its holder only.
         .layer(check(links::Links))
         // Compresses answers where the route says so; errors are too short to gain by it.

@@ -47,7 +47,7 @@ pub struct Shared {
     /// Where that is.
     pub keeping: Option<Arc<Keeping>>,
     /// Who vouches for callers.
-    issuers: Arc<Issuers>,
+    pub issuers: Arc<Issuers>,
     /// Logs users of a file in; none: there is no such file.
     pub logins: Option<Arc<Logins>>,
     /// What was tried with passwords lately.

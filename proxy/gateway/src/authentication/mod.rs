@@ -13,6 +13,7 @@ use fireguard_access::authentication::{Fetch, IssuerSettings, Provider, Rejectio
 use fireguard_access::principal::Principal;
 use fireguard_fhir::base::Base;
 use fireguard_fhir::outcome::IssueCode;
+use fireguard_traffic::rate::Refusals;
 use http::StatusCode;
 use http::header::{HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use tokio::runtime::Handle;
@@ -30,7 +31,7 @@ pub enum Authentication {
     /// Anyone.
     Open,
     /// Who shows who it is.
-    Ways(Ways),
+    Ways(Box<Ways>),
 }
 
 /// The ways to show who one is.
@@ -47,6 +48,7 @@ pub struct Ways {
 pub struct Issuers {
     fetch: Arc<Fetcher>,
     known: Mutex<BTreeMap<Arc<str>, Arc<Provider>>>,
+    refusals: Arc<Refusals>,
 }
 
 impl Issuers {
@@ -60,7 +62,7 @@ impl Issuers {
         let config::Authentication::Ways(ways) = configured else { return Authentication::Open };
         let issuers = ways.iter().filter_map(Way::issuer).map(|issuer| self.provider(issuer));
         let tokens = Tokens::new(issuers.collect(), server.to_vec());
-        Authentication::Ways(Ways { tokens, local: local.among(ways) })
+        Authentication::Ways(Box::new(Ways { tokens, local: local.among(ways) }))
     }
 
     /// Has them asked on this runtime, at once for their keys.
@@ -69,6 +71,11 @@ impl Issuers {
         for provider in self.lock().values().cloned() {
             runtime.spawn(async move { provider.prepare().await });
         }
+    }
+
+    /// How often clients came with tokens that were refused.
+    pub fn refusals(&self) -> &Arc<Refusals> {
+        &self.refusals
     }
 
     /// The one that works with these settings.
@@ -98,7 +105,7 @@ impl Authentication {
     pub fn providers(&self) -> impl Iterator<Item = &Arc<Provider>> {
         let ways = match self {
             Self::Open => None,
-            Self::Ways(ways) => Some(ways),
+            Self::Ways(ways) => Some(&**ways),
         };
         ways.into_iter().flat_map(|ways| ways.tokens.providers())
     }

@@ -4,14 +4,38 @@ use std::sync::Arc;
 
 use fireguard_access::principal::Principal;
 use fireguard_fhir::interaction::Interaction;
+use fireguard_fhir::outcome::IssueCode;
+use fireguard_traffic::rate::{Key, Refusals};
+use http::StatusCode;
+use http::header::AUTHORIZATION;
 
 use crate::authentication::{Authentication, in_url};
 use crate::exchange::Asked;
+use crate::failure::Failure;
 use crate::stage::{Answer, Next, Stage};
+use crate::state::Shared;
 
 /// The stage. On a route that is open to anyone everything passes at once, and on every route `metadata`: clients read
 /// there how to get a token (SMART App Launch 2.2 §3).
-pub struct Authenticate;
+pub struct Authenticate {
+    refusals: Arc<Refusals>,
+    ipv6_prefix: u8,
+}
+
+impl Authenticate {
+    /// With what is remembered of clients, and as the configuration tells them apart.
+    pub fn new(shared: &Shared) -> Self {
+        let refusals = Arc::clone(shared.issuers.refusals());
+        Self { refusals, ipv6_prefix: shared.limits.rate_ipv6_prefix.0 }
+    }
+
+    /// Nothing more of a client whose tokens were refused again and again is looked at, for a while.
+    fn may_try(&self, client: &Key) -> Result<(), Failure> {
+        let Some(wait) = self.refusals.wait(client) else { return Ok(()) };
+        let message = "too many tokens from this address were refused";
+        Err(Failure::client(StatusCode::TOO_MANY_REQUESTS, IssueCode::Throttled, message).retry_after(wait))
+    }
+}
 
 /// The name of a token in a URL (RFC 6750 §2.3).
 const IN_URL: &str = "access_token";
@@ -42,10 +66,17 @@ impl Stage<Asked> for Authenticate {
             if exchange.request.parameters.get(IN_URL).is_some() {
                 return Err(in_url(&exchange.face.base));
             }
+            let client = Key::address(exchange.client, self.ipv6_prefix);
+            self.may_try(&client)?;
             let certificate = exchange.caller.certificate.clone();
             let checking = ways.check(&exchange.headers, certificate.as_deref(), &exchange.face.base);
-            let principal = checking.await?;
-            admit(&mut exchange, principal);
+            let principal = checking.await.inspect_err(|failure| {
+                if failure.status == StatusCode::UNAUTHORIZED && exchange.headers.contains_key(AUTHORIZATION)
+                {
+                    self.refusals.count(&client);
+                }
+            });
+            admit(&mut exchange, principal?);
         }
         next.call(exchange).await
     }

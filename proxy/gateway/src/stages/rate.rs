@@ -48,7 +48,11 @@ impl Stage<Asked> for Rate {
         }
         let class = Class::of(&exchange.request.interaction);
         let Some(limits) = exchange.route.rate.clone() else { return next.call(exchange).await };
-        let client = Key::address(exchange.client, self.ipv6_prefix);
+        // Who is known is counted wherever it comes from, and is not held up by others at its address.
+        let client = match &exchange.caller.principal {
+            Some(principal) => Key::holder(principal.holder()),
+            None => Key::address(exchange.client, self.ipv6_prefix),
+        };
         let checked = limits.of(class).map(|limit| (limit, limit.check(&client)));
         if let Some((limit, Err(early))) = checked {
             refused(&exchange.route, class);

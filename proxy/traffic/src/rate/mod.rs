@@ -8,6 +8,7 @@ mod attempts;
 mod class;
 mod fields;
 mod key;
+mod refusals;
 mod table;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ pub use attempts::Attempts;
 pub use class::Class;
 pub use fields::{RATE_LIMIT, RATE_LIMIT_POLICY, delay_seconds};
 pub use key::Key;
+pub use refusals::Refusals;
 pub use table::Table;
 
 /// A sustained rate and a burst.
