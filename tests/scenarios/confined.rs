@@ -35,7 +35,8 @@ impl Confined {
         let config = format!(
             "[server]\nlisten = \"127.0.0.1:0\"\nworkers = 1\n[admin]\nlisten = \"127.0.0.1:0\"\n{}\
              [upstreams.hapi]\nurl = \"{{upstream}}\"\n\
-             [routes.fhir]\npath = \"/fhir\"\nupstream = \"hapi\"\nauthentication = [\"id\"]\n",
+             [routes.fhir]\npath = \"/fhir\"\nupstream = \"hapi\"\nauthentication = [\"id\"]\n\
+             subscription_endpoints = [\"https://hooks.example\"]\n",
             issuer.configuration("id")
         );
         let gateway = gateway(&config, hapi.base_url()).await;
@@ -294,6 +295,63 @@ async fn writes_are_judged_by_what_is_stored_and_what_comes_of_it() {
     let patched = world.held("Observation/{me}-own-1").await;
     assert_eq!(patched["status"], "corrected");
     assert_eq!(patched["subject"]["reference"], "Patient/cw-own");
+}
+
+/// An empty list would tell what a refusal does not: that there is such a resource.
+#[tokio::test]
+async fn histories_are_of_what_may_be_seen() {
+    let world = Confined::start("ch").await;
+    for (target, status) in [
+        ("Observation/{me}-own-1/_history", 200),
+        ("Observation/{me}-own-1/_history/1", 200),
+        ("Observation/{me}-other-1/_history", 404),
+        ("Observation/{me}-other-1/_history/1", 404),
+        ("Observation/{me}-none/_history", 404),
+        ("Observation/{me}-none/_history/1", 404),
+    ] {
+        let reply = world.get(target).await;
+        assert_eq!(reply.status, status, "{target}: {reply:?}");
+    }
+}
+
+/// Also for callers who are not confined: HAPI stores what was not wholly shown without a word.
+#[tokio::test]
+async fn what_was_not_wholly_shown_is_not_written_back() {
+    let world = Confined::start("cm").await;
+    let scopes = "user/*.cruds";
+    let read = world.ask_with(scopes, "GET", "Observation/{me}-own-1?_elements=status", &[], None).await;
+    assert_eq!(read.status, 200, "{read:?}");
+    let back = world.ask_with(scopes, "PUT", "Observation/{me}-own-1", &[], Some(&read.body)).await;
+    assert_eq!(back.status, 422, "{back:?}");
+    let entry = json!({"resource": read.body, "request": {"method": "PUT", "url": "Observation/cm-own-1"}});
+    let batch = json!({"resourceType": "Bundle", "type": "batch", "entry": [entry]});
+    let back = world.ask_with(scopes, "POST", "", &[], Some(&batch)).await;
+    assert_eq!(back.body["entry"][0]["response"]["status"], "422 Unprocessable Entity", "{back:?}");
+    let held = world.held("Observation/{me}-own-1").await;
+    assert_eq!(held["valueQuantity"]["value"], 1.5, "{held}");
+}
+
+/// Whoever makes one reads its criteria.
+#[tokio::test]
+async fn subscriptions_read_what_their_makers_may_read() {
+    let world = Confined::start("cb").await;
+    let subscription = |criteria: &str, endpoint: &str| {
+        json!({"resourceType": "Subscription", "status": "requested", "reason": "x", "criteria": criteria,
+               "channel": {"type": "rest-hook", "endpoint": endpoint, "payload": "application/fhir+json"}})
+    };
+    let scopes = "user/Subscription.cruds user/Observation.rs";
+    for (criteria, endpoint, refused) in [
+        ("Observation?code=x", "https://hooks.example/in", false),
+        ("Observation?code=x", "https://evil.example/in", true),
+        ("Condition?code=x", "https://hooks.example/in", true),
+        ("Observation?patient.name=x", "https://hooks.example/in", true),
+    ] {
+        let body = subscription(criteria, endpoint);
+        let made = world.ask_with(scopes, "POST", "Subscription", &[], Some(&body)).await;
+        assert_eq!(made.status == 403, refused, "{criteria} {endpoint}: {made:?}");
+        let own = world.ask("POST", "Subscription", &[], Some(&body)).await;
+        assert_eq!(own.status, 403, "of a patient: {own:?}");
+    }
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ pub mod document;
 pub mod format;
 pub mod interaction;
 pub mod json;
+pub mod marks;
 pub mod operations;
 pub mod outcome;
 pub mod parameters;

@@ -95,6 +95,7 @@ fn table() -> BTreeSet<(&'static str, String)> {
         ("routes.*.read_only", "`false`".into()),
         ("routes.*.operations", format!("`{:?}`", fireguard_fhir::operations::READ_ONLY_DEFAULT)),
         ("routes.*.search_parameters", "all".into()),
+        ("routes.*.subscription_endpoints", "`[]`".into()),
         ("routes.*.compression", "`false`".into()),
         ("routes.*.xml", "`false`".into()),
         ("upstreams.*.gzip", "`false`".into()),

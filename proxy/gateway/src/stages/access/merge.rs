@@ -4,13 +4,11 @@ use std::collections::BTreeSet;
 
 use fireguard_access::decision::Resource;
 use fireguard_fhir::json::{Error, Tree};
-
-/// Codes that mark a resource of which not all was shown (<http://terminology.hl7.org/CodeSystem/v3-ObservationValue>).
-const MARKS: [&str; 3] = ["SUBSETTED", "REDACTED", "MASKED"];
+use fireguard_fhir::marks;
 
 /// Whether somebody was shown this with something left out: written back, that would be gone.
 pub(super) fn is_marked(resource: &Resource) -> bool {
-    let mark = |label: &String| MARKS.contains(&label.rsplit('|').next().unwrap_or_default());
+    let mark = |label: &String| marks::is_mark(label.rsplit('|').next().unwrap_or_default());
     resource.tags.iter().chain(&resource.labels).any(mark)
 }
 

@@ -15,6 +15,7 @@ use fireguard_fhir::patch::{self, PatchError};
 use http::StatusCode;
 
 use super::merge::{Kept, is_marked};
+use super::not_whole;
 use super::stored::{Asker, Present, Stored};
 use crate::exchange::Ready;
 use crate::failure::{Failure, Source};
@@ -209,11 +210,7 @@ impl<N: Next<Ready>> Settler<'_, N> {
             return Err(invalid("the body must be a resource of the type that the URL names"));
         }
         if found.all().any(is_marked) {
-            let message = "this resource is marked as one of which not all was shown (SUBSETTED, REDACTED or \
-                           MASKED): stored so, the rest of it would be lost. Read it whole, or take the mark off \
-                           and write only what you know to be whole";
-            let status = StatusCode::UNPROCESSABLE_ENTITY;
-            return Err(Failure::new(Source::Policy, status, IssueCode::BusinessRule, message));
+            return Err(not_whole().into());
         }
         Ok(found)
     }

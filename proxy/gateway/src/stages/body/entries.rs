@@ -12,6 +12,7 @@ use fireguard_fhir::bundle::parts::{Part, Parts};
 use fireguard_fhir::bundle::requests::{EntryRequest, Requests};
 use fireguard_fhir::document::Syntax;
 use fireguard_fhir::interaction::{BundleKind, Refusal};
+use fireguard_fhir::marks::Marks;
 use fireguard_fhir::outcome::IssueCode;
 use fireguard_fhir::references::ConditionalReferences;
 use fireguard_fhir::urls::UrlRewriter;
@@ -23,6 +24,7 @@ use super::refused::RefusedEntries;
 use crate::config::defaults;
 use crate::facts::Facts;
 use crate::failure::Failure;
+use crate::stages::access;
 use crate::stages::gate::Rules;
 use crate::stages::rate;
 use crate::state::Route;
@@ -34,6 +36,8 @@ pub(super) struct Entries {
     requests: Requests,
     /// Where not everybody may search for everything.
     references: Option<ConditionalReferences>,
+    /// On routes that know their callers.
+    marks: Option<Marks>,
     conditions: Conditions,
     urls: UrlRewriter,
     route: Arc<Route>,
@@ -72,6 +76,7 @@ impl Entries {
             parts: Some(Parts::new(defaults::RESOURCE as usize)),
             requests: Requests::default(),
             references: route.surface.lists_parameters().then(ConditionalReferences::default),
+            marks: None,
             conditions: Conditions::default(),
             urls,
             route: Arc::clone(route),
@@ -90,7 +95,8 @@ impl Entries {
     /// The same for a caller of whom this one decides.
     pub(super) fn judged_by(self, judge: Option<Arc<dyn Judge>>) -> Self {
         let references = self.references.or_else(|| judge.as_ref().map(|_| ConditionalReferences::default()));
-        Self { references, judge, ..self }
+        let marks = judge.as_ref().map(|_| Marks::default());
+        Self { references, marks, judge, ..self }
     }
 
     /// The same of a Bundle of this syntax; JSON unless said.
@@ -99,6 +105,7 @@ impl Entries {
             parts: self.parts.filter(|_| syntax == Syntax::Json),
             requests: Requests::new(syntax),
             references: self.references.map(|_| ConditionalReferences::new(syntax)),
+            marks: self.marks.map(|_| Marks::new(syntax)),
             urls: self.urls.reading(syntax),
             ..self
         }
@@ -186,6 +193,10 @@ impl Entries {
                 refusal = refusal.or(judged.err());
             }
         }
+        let marked = match &mut self.marks {
+            Some(marks) => marks.feed(bytes).map_err(not_json)?,
+            None => false,
+        };
         for entry in self.requests.feed(bytes).map_err(not_json)? {
             // Nobody can say what the server would read there.
             entry.formed().map_err(within_entry)?;
@@ -193,7 +204,7 @@ impl Entries {
             let judged = self.request(&entry);
             refusal = refusal.or(judged.err());
         }
-        Ok(refusal)
+        Ok(refusal.or_else(|| marked.then(access::not_whole)))
     }
 
     fn request(&mut self, entry: &EntryRequest) -> Result<(), Refusal> {

@@ -7,6 +7,7 @@ use fireguard_access::decision::Judge;
 use fireguard_fhir::base::Base;
 use fireguard_fhir::document::{Error, Syntax};
 use fireguard_fhir::interaction::{BodyKind, Interaction, Refusal, Request};
+use fireguard_fhir::marks::Marks;
 use fireguard_fhir::outcome::IssueCode;
 use fireguard_fhir::references::{ConditionalReference, ConditionalReferences};
 use fireguard_fhir::urls::{Relative, UrlRewriter};
@@ -35,9 +36,11 @@ enum Content {
     Entries(Box<Entries>),
 }
 
-/// The searches that references ask the server for, where not everybody may search for everything.
+/// What is looked for besides, where not everybody may search for everything: the searches that references ask the server
+/// for; and on routes that know their callers, marks of what was not wholly shown.
 struct Searches {
     references: ConditionalReferences,
+    marks: Option<Marks>,
     route: Arc<Route>,
     rules: Rules,
     judge: Option<Arc<dyn Judge>>,
@@ -73,7 +76,12 @@ impl Inspect {
             .filter(|_| !apart && (route.surface.lists_parameters() || judge.is_some()))
             .map(|syntax| {
                 let references = ConditionalReferences::new(syntax);
-                Box::new(Searches { references, route: Arc::clone(route), rules, judge })
+                let updates = matches!(
+                    request.interaction,
+                    Interaction::Update { .. } | Interaction::ConditionalUpdate { .. }
+                );
+                let marks = judge.as_ref().filter(|_| updates).map(|_| Marks::new(syntax));
+                Box::new(Searches { references, marks, route: Arc::clone(route), rules, judge })
             });
         Self { content, searches }
     }
@@ -106,6 +114,11 @@ impl Searches {
     fn feed(&mut self, data: &[u8]) -> Result<(), Failure> {
         for found in self.references.feed(data).map_err(not_json)? {
             reference(&found, self.rules, &self.route, self.judge.as_deref())?;
+        }
+        if let Some(marks) = &mut self.marks
+            && marks.feed(data).map_err(not_json)?
+        {
+            return Err(access::not_whole().into());
         }
         Ok(())
     }
