@@ -32,6 +32,7 @@ mod reads;
 mod research;
 mod searches;
 mod streaming;
+mod tokens;
 mod transport;
 mod traps;
 mod urls;
