@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Failed, report, runtime, say};
+use super::{Failed, access, report, runtime, say};
 use crate::config::Config;
 use crate::plugins::Plugins;
 use crate::server::check_tls;
@@ -39,6 +39,10 @@ fn summary(path: &Path, config: &Config) -> String {
             route.prefix,
             bases.join(", ")
         );
+        text.push_str(&line);
+    }
+    for line in access::lines(config) {
+        text.push('\n');
         text.push_str(&line);
     }
     text

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::probe::{self, Finding, Topic};
-use super::{Failed, report, runtime, say};
+use super::{Failed, access, report, runtime, say};
 use crate::config::{Config, line};
 
 /// Asks each server directly, then each route through a Fireguard of its own, as a careful client does. Nothing is
@@ -14,6 +14,7 @@ use crate::config::{Config, line};
 pub(super) fn doctor(path: &Path) -> Result<(), Failed> {
     let text = Config::read(path)?;
     let config = Config::parse(&text, path)?;
+    let access = access::lines(&config);
     let mut seen = BTreeSet::new();
     let servers: Vec<_> =
         config.routes.iter().filter(|route| seen.insert(route.upstream_name.clone())).collect();
@@ -32,6 +33,7 @@ pub(super) fn doctor(path: &Path) -> Result<(), Failed> {
         let place = if finding.good { String::new() } else { place(path, &text, finding) };
         say(&format!("{}{place}", finding.with_subject()));
     }
+    access.iter().for_each(|line| say(line));
     match failed {
         0 => Ok(()),
         _ => Err(miette::miette!(

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod access;
 mod check;
 mod doctor;
 mod init;
