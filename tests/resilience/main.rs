@@ -19,6 +19,7 @@ mod confined;
 mod cores;
 mod credentials;
 mod crowds;
+mod decisions;
 mod decoded;
 mod encodings;
 mod entries;

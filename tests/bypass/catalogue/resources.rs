@@ -130,7 +130,7 @@ fn within() -> Vec<Attack> {
         get(6, "Patient/{x}-patient").header("If-Modified-Since", "Sat, 01 Jan 2050 00:00:00 GMT").plain(),
         write(6, "POST", "Patient/$match",
             r#"{"resourceType":"Parameters","parameter":[{"name":"resource","resource":{"resourceType":"Patient","name":[{"family":"Quokka{X}"}]}}]}"#)
-            .marker().inert("no such operation"),
+            .marker(),
         write(6, "POST", "$graphql", r#"{"query":"{PatientList(name:\"Quokka{X}\"){id}}"}"#).inert("switched off"),
     ]
 }

@@ -41,7 +41,7 @@ fn changes() -> Vec<Attack> {
         ),
         json_patch(
             write(6, "PATCH", "Observation/zqa-obs3", "").marker(),
-            r#"[{"op":"add","path":"/performer/-","value":{"reference":"Patient/{x}-patient"}}]"#,
+            r#"[{"op":"replace","path":"/performer/0","value":{"reference":"Patient/{x}-patient"}}]"#,
         ),
         json_patch(
             write(6, "PATCH", "Observation/zqa-obs3", "").marker(),
@@ -90,7 +90,7 @@ fn conditional() -> Vec<Attack> {
         )
         .marker(),
         write(6, "DELETE", "Observation?_id={x}-obs3", "").marker(),
-        write(6, "DELETE", "Condition?patient={x}-patient", "").marker(),
+        write(6, "DELETE", "Condition?patient={x}-patient&_id={x}-condition", "").marker(),
         write(6, "PATCH", "Observation?_id={x}-obs2", "")
             .content(
                 "application/json-patch+json",
@@ -119,11 +119,11 @@ fn bodies() -> Vec<Attack> {
         post(escaped),
         post(first).inert(refused),
         post(&nested),
-        post(&format!("\u{feff}{}", observation("Patient/{x}-patient", ""))),
+        post(&format!("\u{feff}{}", observation("Patient/{x}-patient", ""))).inert(refused),
         post(&observation("Patient/{x}-patient", r#","valueQuantity":{"value":1e999999999}"#)).inert(refused),
         post(&observation("Patient/{x}-patient", "")).content("application/fhir+xml", &observation("Patient/{x}-patient", ""))
             .inert(refused),
-        post(&observation("Patient/{x}-patient", "")).content("application/fhir+json; charset=utf-16", &observation("Patient/{x}-patient", "")),
+        post(&observation("Patient/{x}-patient", "")).content("application/fhir+json; charset=utf-16", &observation("Patient/{x}-patient", "")).inert(refused),
         post(&observation("Patient/{x}-patient", "").replace("\"Observation\"", "\"observation\"")).inert(refused),
         xml(r#"<Observation xmlns="http://hl7.org/fhir"><status value="final"/><code><text value="x"/></code><subject><reference value="Patient/{x}-patient"/></subject></Observation>"#),
         xml(r#"<!DOCTYPE o [<!ENTITY p "Patient/{x}-patient">]><Observation xmlns="http://hl7.org/fhir"><status value="final"/><code><text value="x"/></code><subject><reference value="&p;"/></subject></Observation>"#)
@@ -133,7 +133,7 @@ fn bodies() -> Vec<Attack> {
         entry("GET", "/Patient/{x}-patient"),
         entry("GET", "{base}/Patient/{x}-patient"),
         entry("GET", "Patient/{x}-patient?_format=xml"),
-        entry("GET", "Observation/_search?patient={x}-patient").inert("no search by GET in a batch"),
+        entry("GET", "Observation/_search?patient={x}-patient"),
         entry("GET", "./Patient/{x}-patient").inert(refused),
         entry("HEAD", "Patient/{x}-patient").inert(refused),
         entry("get", "Patient/{x}-patient").inert(refused),
