@@ -68,7 +68,8 @@ impl Issuers {
     /// Has them asked on this runtime, at once for their keys.
     pub fn tend(&self, runtime: &Handle) {
         self.fetch.works_on(runtime);
-        for provider in self.lock().values().cloned() {
+        for provider in self.lock().values() {
+            let provider = Arc::clone(provider);
             runtime.spawn(async move { provider.prepare().await });
         }
     }
