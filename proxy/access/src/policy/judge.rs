@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use cedar_policy::{Context, Entity};
 use fireguard_fhir::interaction::Request;
+use fireguard_fhir::smart::operations;
 
 use super::entities::{self, NotAsked};
 use super::memory::Memory;
@@ -75,8 +76,19 @@ impl Judge for Decider {
 }
 
 impl Decider {
-    /// Before a resource is known.
+    /// Before a resource is known. Of what an operation answers with, nobody knows the types either.
     fn access(&self, access: &Access) -> Result<Allowed, Denied> {
+        let mut allowed = self.asked_for(access)?;
+        if let Action::Operate(name) = &access.action
+            && !operations::stays_with_its_type(name.as_str())
+        {
+            let everything = Access { action: Action::Read, resource_type: None, id: None };
+            allowed.each |= !self.asked_for(&everything).is_ok_and(|allowed| allowed.is_all());
+        }
+        Ok(allowed)
+    }
+
+    fn asked_for(&self, access: &Access) -> Result<Allowed, Denied> {
         self.decided(&access.action)?;
         let by_scopes = scopes::request(&self.principal, access)?;
         let Some(asked) = &self.policies else { return Ok(allowed(by_scopes)) };

@@ -43,6 +43,31 @@ pub fn needs(name: &str, level: Level) -> Needs {
     }
 }
 
+/// Whether what comes back tells of nothing but the type that the operation is called on, and of terminology. The others may
+/// answer with, or about, resources of any type.
+pub fn stays_with_its_type(name: &str) -> bool {
+    matches!(
+        name,
+        "$closure"
+            | "$convert"
+            | "$diff"
+            | "$expand"
+            | "$find-matches"
+            | "$get-resource-counts"
+            | "$lastn"
+            | "$lookup"
+            | "$match"
+            | "$meta"
+            | "$preferred-id"
+            | "$stats"
+            | "$subsumes"
+            | "$translate"
+            | "$validate"
+            | "$validate-code"
+            | "$versions"
+    )
+}
+
 const ALL: &[Permission] =
     &[Permission::Create, Permission::Read, Permission::Update, Permission::Delete, Permission::Search];
 
