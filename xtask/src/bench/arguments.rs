@@ -7,9 +7,11 @@ use clap::{Args, Subcommand, ValueEnum};
 /// What is measured.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Bench {
+    /// Decisions: scopes and policies; some seconds.
+    Access(Printed),
     /// The boundary to plugins, their instances, and plugins against a native serde_json DOM.
     #[command(alias = "plugin")]
-    Plugins(Plugins),
+    Plugins(Printed),
     /// The proxy beside nginx and HAProxy, and in front of a real HAPI beside HAPI itself.
     Proxy(Proxy),
     /// What `cargo xtask release --pgo` learns from: an instrumented gateway under load.
@@ -20,9 +22,9 @@ pub(crate) enum Bench {
     },
 }
 
-/// How plugins are measured.
+/// How rows are printed.
 #[derive(Debug, Clone, Args)]
-pub(crate) struct Plugins {
+pub(crate) struct Printed {
     /// Print each row as a JSON object.
     #[arg(long)]
     pub(super) json: bool,

@@ -20,7 +20,9 @@ use crate::progress::Progress;
 /// It does not build, or failed and has said why.
 pub(crate) fn run(bench: &Bench) -> Result<(), Error> {
     let progress = Progress::begin();
-    plugins::build(&progress)?;
+    if !matches!(bench, Bench::Access(_)) {
+        plugins::build(&progress)?;
+    }
     match bench {
         Bench::Plugins(_) => {
             let guest = ["build", "--quiet", "--profile", "plugin", "--target", "wasm32-wasip2"];
@@ -39,11 +41,12 @@ pub(crate) fn run(bench: &Bench) -> Result<(), Error> {
             run_command(cargo().args(build), "cargo")?;
         }
         Bench::Proxy(_) => pgo::build(&progress)?,
-        // What it measures is given.
-        Bench::Train { .. } => {}
+        // What they measure is given, or part of the benchmark.
+        Bench::Access(_) | Bench::Train { .. } => {}
     }
-    // Of the host of plugins the build is what is measured; the proxy's clients are only to be fast enough.
-    let profile = if matches!(bench, Bench::Plugins(_)) { "dist" } else { "release" };
+    // Of the host of plugins and of decisions the build is what is measured; the proxy's clients are only to be fast
+    // enough.
+    let profile = if matches!(bench, Bench::Plugins(_) | Bench::Access(_)) { "dist" } else { "release" };
     measure(profile, std::env::args_os().skip(1).collect(), &progress)
 }
 

@@ -3,6 +3,8 @@
 //! What measures is compiled with the feature `bench` and optimised. The developer's own `xtask` is neither, so that
 //! its first command does not wait for a WebAssembly engine to compile: it builds that other `xtask` and runs it.
 
+#[cfg(feature = "bench")]
+mod access;
 mod arguments;
 #[cfg(not(feature = "bench"))]
 mod build;
@@ -35,10 +37,11 @@ pub(crate) fn run(bench: &Bench) -> Result<(), Error> {
     let build = match bench {
         Bench::Proxy(arguments) if arguments.no_pgo => "build without a profile",
         Bench::Proxy(_) => "build by profile",
-        Bench::Plugins(_) | Bench::Train { .. } => "release build",
+        Bench::Access(_) | Bench::Plugins(_) | Bench::Train { .. } => "release build",
     };
     let machine = machine::Machine::this(build);
     let (rows, json) = match bench {
+        Bench::Access(arguments) => (access::run()?, arguments.json),
         Bench::Plugins(arguments) => (plugins::run()?, arguments.json),
         Bench::Proxy(arguments) => (proxy::run(arguments)?, arguments.json),
         Bench::Train { binary } => return proxy::train(binary),
