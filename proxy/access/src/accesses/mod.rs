@@ -98,12 +98,39 @@ pub fn accesses(request: &Request) -> Result<Asked, Refusal> {
             if matches!(name.as_str(), "$everything" | "$export") && request.parameters.get("_type").is_some()
             {
                 asked.types(&request.parameters)?;
+            } else if !WITHIN_ITS_TYPE.contains(&name.as_str()) {
+                asked.possible.push(of_any(A::Read));
             }
         }
+    }
+    if request.interaction.is_safe() && request.interaction.resource_type() == Some(ResourceType::Bundle) {
+        // It holds resources of any type.
+        asked.possible.push(of_any(A::Read));
     }
     asked.join(request)?;
     Ok(asked)
 }
+
+/// Operations that answer with nothing but resources of the type they are called on, terminology, or an outcome; and jobs,
+/// which are bound to whoever was allowed to begin them.
+const WITHIN_ITS_TYPE: [&str; 16] = [
+    "$expand",
+    "$export-poll-status",
+    "$find-matches",
+    "$import",
+    "$import-poll-status",
+    "$lastn",
+    "$lookup",
+    "$match",
+    "$meta",
+    "$meta-add",
+    "$meta-delete",
+    "$preferred-id",
+    "$subsumes",
+    "$translate",
+    "$validate",
+    "$validate-code",
+];
 
 impl Asked {
     fn any(&mut self, action: Action) {

@@ -61,16 +61,19 @@ fn every_interaction_needs_what_the_table_says() {
         ("DELETE", "/Patient?identifier=x", "Delete Patient, Search Patient"),
         ("POST", "/", " | Read *, VersionRead *, History *, Search *, Create *, Update *, Patch *, Delete *"),
         ("GET", "/?_getpages=1&_bundletype=searchset", " | Search *, History *"),
-        ("GET", "/Patient/1/$everything", "$everything Patient/1, Read Patient/1"),
+        ("GET", "/Patient/1/$everything", "$everything Patient/1, Read Patient/1 | Read *"),
+        ("GET", "/Composition/1/$document", "$document Composition/1, Read Composition/1 | Read *"),
+        ("GET", "/Bundle/1", "Read Bundle/1 | Read *"),
+        ("GET", "/Bundle?type=document", "Search Bundle | Read *"),
         (
             "GET",
             "/Patient/1/$everything?_type=Observation",
             "$everything Patient/1, Read Patient/1, Search Observation",
         ),
         ("GET", "/Observation/$lastn?patient=1", "$lastn Observation"),
-        ("GET", "/$export", "$export *"),
+        ("GET", "/$export", "$export * | Read *"),
         ("POST", "/Patient/1/$meta-delete", "$meta-delete Patient/1, Read Patient/1 | Relabel Patient"),
-        ("POST", "/Patient/$of-our-own", "$of-our-own Patient"),
+        ("POST", "/Patient/$of-our-own", "$of-our-own Patient | Read *"),
     ] {
         assert_eq!(text(&asked(method, target).unwrap()), expected, "{method} {target}");
     }

@@ -85,10 +85,17 @@ fn whoever_may_see_all_is_let_through_as_is() {
         ("POST", "/Observation/_search?code=x"),
         ("GET", "/Observation/_history"),
         ("PUT", "/Observation/1"),
-        ("GET", "/Patient/1/$everything"),
+        ("GET", "/Patient/1/$everything?_type=Observation"),
     ] {
         let (sent, granted) = sent("Observation Practitioner Patient", method, target);
         assert_eq!(sent, Ok(format!("{method} {}", target.replace("/_search?code=x", "/_search"))));
+        assert_eq!(granted.unwrap().confinement, None, "{target}");
+    }
+    // Their answers hold what else there is.
+    for target in ["/Patient/1/$everything", "/Bundle/1", "/Bundle?type=document"] {
+        let (sent, granted) = sent("Patient Bundle", "GET", target);
+        assert!(sent.is_ok() && granted.unwrap().confinement.is_some(), "{target}");
+        let (_, granted) = self::sent("*", "GET", target);
         assert_eq!(granted.unwrap().confinement, None, "{target}");
     }
     let refused = admit(&Table::new("Patient"), &mut request("GET", "/Observation")).unwrap_err();
