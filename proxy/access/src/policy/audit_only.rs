@@ -53,3 +53,31 @@ fn everything() -> Permission {
         policies: Vec::new(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Refuses everything.
+    #[derive(Debug)]
+    struct Never;
+
+    impl Judge for Never {
+        fn request(&self, _: &Access) -> Permission {
+            Permission::Denied(Denied { message: String::new(), scope: None, policies: Vec::new() })
+        }
+
+        fn resource(&self, _: &Action, _: &Resource) -> Permission {
+            self.request(&Access { action: Action::Read, resource_type: None, id: None })
+        }
+    }
+
+    #[test]
+    fn nothing_is_refused_on_trial() {
+        let judge = AuditOnly { judge: Arc::new(Never), route: "fhir".into() };
+        let access = Access { action: Action::Delete, resource_type: None, id: None };
+        let Permission::Allowed(allowed) = judge.request(&access) else { panic!("refused") };
+        // Nothing has to be looked at either: a route on trial answers as it would without policies.
+        assert!(allowed.is_all());
+    }
+}
