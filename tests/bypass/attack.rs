@@ -124,7 +124,7 @@ impl Attack {
         let headers: Vec<_> =
             self.headers.iter().map(|(name, value)| format!(" [{name}: {value}]")).collect();
         let body = self.body.as_ref().map(|(_, body)| {
-            let short: String = body.chars().take(60).collect();
+            let short: String = body.chars().take(160).collect();
             format!(" {short}")
         });
         let token = match &self.token {

@@ -88,7 +88,7 @@ async fn what_was_done_is_found_by_patient_action_and_agent() {
     ] {
         assert_eq!(audited.send(method, path, kind, body).await, status, "{method} {path}");
     }
-    let of = "entity:identifier=Patient/zq-audit";
+    let of = "entity-name:exact=Patient/zq-audit";
     let profiles = |events: &[Value]| -> Vec<String> {
         let profile = |event: &Value| {
             event["meta"]["profile"][0].as_str().unwrap().rsplit('.').next().unwrap().to_owned()
@@ -104,7 +104,7 @@ async fn what_was_done_is_found_by_patient_action_and_agent() {
     let queries = audited.events(&format!("{of}&action=E&subtype=search-type"), 2).await;
     assert_eq!(profiles(&queries), ["PatientQuery", "PatientQuery"]);
     // What is gone is referred to by nothing.
-    let gone = audited.events("action=D&agent:identifier=auditor-1", 1).await;
+    let gone = audited.events("action=D&altid=auditor-1", 1).await;
     let named: Vec<_> = gone[0]["entity"]
         .as_array()
         .unwrap()
@@ -112,9 +112,9 @@ async fn what_was_done_is_found_by_patient_action_and_agent() {
         .map(|entity| &entity["what"]["identifier"]["value"])
         .collect();
     assert!(named.contains(&&json!("Observation/zq-audit-1")), "{named:?}");
-    let failed = audited.events("outcome=4&agent:identifier=auditor-1", 1).await;
+    let failed = audited.events("outcome=4&altid=auditor-1", 1).await;
     assert_eq!((&failed[0]["subtype"][0]["code"], &failed[0]["action"]), (&json!("read"), &json!("R")));
-    audited.events("subtype=transaction&agent:identifier=auditor-1", 1).await;
+    audited.events("subtype=transaction&altid=auditor-1", 1).await;
     for event in reads.iter().chain(&updates).chain(&queries) {
         let agents = event["agent"].as_array().unwrap();
         assert_eq!(agents[0]["who"]["identifier"]["value"], "audit-app");

@@ -131,7 +131,7 @@ fn bodies() -> Vec<Attack> {
         xml(r#"<Observation xmlns="http://hl7.org/fhir"><status value="final"/><code><text value="x"/></code><subject><reference value="Patient/zqa-patient"/></subject><!-- --><performer><reference value="Patient/{x}-patient"/></performer></Observation>"#),
         // A Bundle in a Bundle, and entries whose URLs are anything but plain.
         entry("GET", "/Patient/{x}-patient"),
-        entry("GET", "{base}/Patient/{x}-patient"),
+        entry("GET", "{base}/Patient/{x}-patient").inert("no absolute URLs in a batch"),
         entry("GET", "Patient/{x}-patient?_format=xml"),
         entry("GET", "Observation/_search?patient={x}-patient"),
         entry("GET", "./Patient/{x}-patient").inert(refused),

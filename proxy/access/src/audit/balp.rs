@@ -227,7 +227,10 @@ pub fn without_references(event: &[u8]) -> Option<Vec<u8>> {
         let Some(reference) = entity.pointer("/what/reference").and_then(Value::as_str) else { continue };
         let (resource_type, id) = reference.split_once('/')?;
         let id = id.split('/').next().unwrap_or(id);
-        entity["what"] = identified(resource_type, id);
+        let (what, name) = (identified(resource_type, id), format!("{resource_type}/{id}"));
+        entity["what"] = what;
+        // What servers find it by: `AuditEvent?entity-name=Patient/1`.
+        entity["name"] = name.into();
     }
     serde_json::to_vec(&event).ok()
 }

@@ -30,8 +30,8 @@ pub struct Audit {
     #[serde(default = "waiting")]
     pub waiting: NonZeroU32,
     /// Refer to patients and resources on the FHIR server, so that `AuditEvent?patient=…` finds them. Without it they are
-    /// named by identifiers, which `AuditEvent?entity:identifier=Patient/1` finds: a server that keeps references whole
-    /// refuses events about what it does not have, and to delete what events refer to.
+    /// named, and `AuditEvent?entity-name=Patient/1` finds them: a server that keeps references whole refuses events about
+    /// what it does not have, and to delete what events refer to.
     #[serde(default)]
     pub references: bool,
     /// How large a file becomes before the next is begun.
