@@ -18,6 +18,11 @@ pub(super) struct NotAsked(String);
 
 impl NotAsked {
     /// Why, without the value.
+    pub(super) fn because(message: String) -> Self {
+        Self(message)
+    }
+
+    /// The same of an error.
     pub(super) fn new(error: impl std::error::Error) -> Self {
         Self(error.to_string())
     }

@@ -1,9 +1,11 @@
 //! Scopes and policies together, for one request.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use cedar_policy::{Context, Entity};
+use fireguard_fhir::ResourceType;
 use fireguard_fhir::interaction::Request;
 use fireguard_fhir::smart::operations;
 
@@ -93,12 +95,13 @@ impl Decider {
         let by_scopes = scopes::request(&self.principal, access)?;
         let Some(asked) = &self.policies else { return Ok(allowed(by_scopes)) };
         let known = if access.resource_type.is_some() { Known::Type } else { Known::Nothing };
+        let who = (&self.principal.roles, access.resource_type);
         let any = entities::any_resource(access.resource_type);
-        let may = asked.ask(Question::May(known), &access.action, any.clone())?;
+        let may = asked.ask(Question::May(known), &access.action, who, any.clone())?;
         let certain = if known == Known::Type && !asked.policies.depends(schema::name(&access.action)) {
             may.clone()
         } else {
-            asked.ask(Question::Must(known), &access.action, any).unwrap_or_default()
+            asked.ask(Question::Must(known), &access.action, who, any).unwrap_or_default()
         };
         let far =
             |permits: &[&Permit]| bounds::any(permits.iter().filter_map(|permit| self.bound(permit, access)));
@@ -119,8 +122,9 @@ impl Decider {
         self.decided(action)?;
         let bounds = scopes::resource(&self.principal, action, resource)?;
         let Some(asked) = &self.policies else { return Ok(allowed(Granted { bounds, each: false })) };
+        let who = (&self.principal.roles, Some(resource.resource_type));
         let tenant = entities::tenant(resource, asked.policies.tenant_tag());
-        let mut permits = asked.ask(Question::Resource, action, entities::resource(resource, tenant))?;
+        let mut permits = asked.ask(Question::Resource, action, who, entities::resource(resource, tenant))?;
         permits.retain(|permit| !permit.obliged.narrow || own);
         if permits.is_empty() {
             return Err(nothing(Vec::new()));
@@ -169,6 +173,7 @@ impl Asked {
         &self,
         question: Question,
         action: &Action,
+        who: (&BTreeSet<String>, Option<ResourceType>),
         resource: Result<Entity, NotAsked>,
     ) -> Result<Vec<&Permit>, Denied> {
         let unable = |_| Denied {
@@ -180,7 +185,11 @@ impl Asked {
         let act = entities::action(action).map_err(|_| unable(()))?;
         let resource = resource.map_err(|_| unable(()))?;
         let name = schema::name(action);
-        match self.policies.ask(question, name, [caller, act, resource], context).map_err(|_| unable(()))? {
+        match self
+            .policies
+            .ask(question, name, who, [caller, act, resource], context)
+            .map_err(|_| unable(()))?
+        {
             Verdict::Permitted(permits) => Ok(permits),
             Verdict::Denied(policies) => Err(nothing(policies)),
             Verdict::Failed(policies) => Err(Denied {

@@ -1,13 +1,14 @@
 //! Policies that can be asked: what they permit, of a resource that is known and of one that is not.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use cedar_policy::{
     ActionConstraint, AuthorizationError, Authorizer, Context, Decision, Effect, Entities, Entity, Policy,
-    PolicyId, PolicySet, Request, pst,
+    PolicyId, PolicySet, PrincipalConstraint, Request, ResourceConstraint, pst,
 };
+use fireguard_fhir::ResourceType;
 
 use super::entities::NotAsked;
 use super::load::{self, Fault, Loaded};
@@ -67,14 +68,21 @@ pub(super) enum Verdict<'a> {
     Failed(Vec<Arc<str>>),
 }
 
+/// The policies for an action.
 #[derive(Debug, Default)]
 struct Sets {
     /// Whether any of them looks at more than the type.
     depends: bool,
-    exact: PolicySet,
-    may: [PolicySet; 2],
-    must: [PolicySet; 2],
+    forms: Vec<Arc<Form>>,
+    /// Those whose heads may hold, by the question and their places: most are for other roles and types.
+    made: RwLock<HashMap<Selected, Arc<PolicySet>>>,
 }
+
+/// A question, and the places of the policies that it is put to.
+type Selected = (usize, Vec<u32>);
+
+/// As many selections are kept for an action; there are as many as kinds of callers and types.
+const KEPT: usize = 4096;
 
 impl Policies {
     /// Reads and checks a folder. `tenant_tag` is the system of the tags that say to whom a resource belongs.
@@ -122,25 +130,23 @@ impl Policies {
         self.tenant_tag.as_deref()
     }
 
-    /// Asks. `action` is the name of one in the schema.
+    /// Asks. `action` is the name of one in the schema; `roles` are those of the caller, `ty` the resource's type if one is
+    /// known.
     pub(super) fn ask(
         &self,
         question: Question,
         action: &str,
+        (roles, ty): (&BTreeSet<String>, Option<ResourceType>),
         [caller, act, resource]: [Entity; 3],
         context: Context,
     ) -> Result<Verdict<'_>, NotAsked> {
         let Some(sets) = self.sets.get(action) else { return Ok(Verdict::Denied(Vec::new())) };
-        let set = match question {
-            Question::Resource => &sets.exact,
-            Question::May(known) => &sets.may[known as usize],
-            Question::Must(known) => &sets.must[known as usize],
-        };
+        let set = sets.select(question, roles, ty).map_err(NotAsked::because)?;
         let uids = [caller.uid(), act.uid(), resource.uid()];
         let [who, what, which] = uids;
         let request = Request::new(who, what, which, context, None).map_err(NotAsked::new)?;
         let entities = Entities::from_entities([caller, act, resource], None).map_err(NotAsked::new)?;
-        let answer = Authorizer::new().is_authorized(&request, set, &entities);
+        let answer = Authorizer::new().is_authorized(&request, &set, &entities);
         let diagnostics = answer.diagnostics();
         let failed: Vec<_> = diagnostics
             .errors()
@@ -186,7 +192,7 @@ impl Policies {
                     made.forbids.insert(form.exact.id().clone(), id);
                 }
             }
-            forms.push(form);
+            forms.push(Arc::new(form));
         }
         let mut known: HashMap<Vec<usize>, Arc<Sets>> = HashMap::new();
         for action in schema::actions() {
@@ -196,10 +202,8 @@ impl Policies {
             let sets = match known.get(&fitting) {
                 Some(sets) => Arc::clone(sets),
                 None => {
-                    let sets = Sets::of(fitting.iter().filter_map(|at| forms.get(*at)));
-                    let sets = Arc::new(sets.map_err(|message| {
-                        vec![Fault { file: String::new(), place: None, message, help: None }]
-                    })?);
+                    let forms = fitting.iter().filter_map(|at| forms.get(*at).cloned());
+                    let sets = Arc::new(Sets::of(forms.collect()));
                     known.insert(fitting, Arc::clone(&sets));
                     sets
                 }
@@ -221,8 +225,13 @@ impl PartialEq for Policies {
 }
 
 /// A policy in all its forms.
+#[derive(Debug)]
 struct Form {
     exact: Policy,
+    /// The role that its head names.
+    role: Option<String>,
+    /// The type that its head names.
+    ty: Option<String>,
     body: pst::Template,
     may: [Policy; 2],
     must: [Policy; 2],
@@ -249,7 +258,37 @@ impl Form {
             [relaxed(Known::Type, gives)?, relaxed(Known::Nothing, gives)?],
             [relaxed(Known::Type, takes)?, relaxed(Known::Nothing, takes)?],
         );
-        Ok(Self { exact, body, may, must })
+        let named = |uid: cedar_policy::EntityUid, ty: &str| {
+            (uid.type_name().basename() == ty).then(|| uid.id().unescaped().to_owned())
+        };
+        let role = match exact.principal_constraint() {
+            PrincipalConstraint::In(uid) | PrincipalConstraint::IsIn(_, uid) => named(uid, "Role"),
+            _ => None,
+        };
+        let ty = match exact.resource_constraint() {
+            ResourceConstraint::In(uid) | ResourceConstraint::IsIn(_, uid) => named(uid, "Type"),
+            _ => None,
+        };
+        Ok(Self { exact, role, ty, body, may, must })
+    }
+
+    /// As it is asked.
+    fn form(&self, question: Question) -> &Policy {
+        let [by_type, by_nothing] = match question {
+            Question::Resource => return &self.exact,
+            Question::May(_) => &self.may,
+            Question::Must(_) => &self.must,
+        };
+        match question {
+            Question::May(Known::Nothing) | Question::Must(Known::Nothing) => by_nothing,
+            _ => by_type,
+        }
+    }
+
+    /// Whether its head lets it be about a caller with these roles, and about this type.
+    fn may_hold(&self, roles: &BTreeSet<String>, ty: Option<ResourceType>) -> bool {
+        self.role.as_ref().is_none_or(|role| roles.contains(role))
+            && self.ty.as_ref().zip(ty).is_none_or(|(own, ty)| own == ty.as_str())
     }
 
     /// Whether its head lets it be about this action. What it does not let it be about it never holds for.
@@ -267,21 +306,41 @@ impl Form {
 }
 
 impl Sets {
-    fn of<'a>(forms: impl Iterator<Item = &'a Form>) -> Result<Self, String> {
-        let mut sets = Self::default();
-        for form in forms {
-            sets.depends |= relax::depends(&form.body, Known::Type);
-            let add = |set: &mut PolicySet, policy: &Policy| {
-                set.add(policy.clone()).map_err(|error| error.to_string())
-            };
-            add(&mut sets.exact, &form.exact)?;
-            for known in [Known::Type, Known::Nothing] {
-                let at = known as usize;
-                add(&mut sets.may[at], &form.may[at])?;
-                add(&mut sets.must[at], &form.must[at])?;
-            }
+    fn of(forms: Vec<Arc<Form>>) -> Self {
+        let depends = forms.iter().any(|form| relax::depends(&form.body, Known::Type));
+        Self { depends, forms, made: RwLock::default() }
+    }
+
+    /// The policies whose heads may hold. Of the others Cedar would say that they do not.
+    fn select(
+        &self,
+        question: Question,
+        roles: &BTreeSet<String>,
+        ty: Option<ResourceType>,
+    ) -> Result<Arc<PolicySet>, String> {
+        let places = (0_u32..).zip(&self.forms).filter(|(_, form)| form.may_hold(roles, ty));
+        let key = (question.place(), places.map(|(place, _)| place).collect::<Vec<_>>());
+        if let Some(known) = self.made.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return Ok(Arc::clone(known));
         }
-        Ok(sets)
+        let forms = key.1.iter().filter_map(|place| self.forms.get(*place as usize));
+        let set = PolicySet::from_policies(forms.map(|form| form.form(question).clone()));
+        let set = Arc::new(set.map_err(|error| error.to_string())?);
+        let mut made = self.made.write().unwrap_or_else(PoisonError::into_inner);
+        if made.len() < KEPT {
+            made.insert(key, Arc::clone(&set));
+        }
+        Ok(set)
+    }
+}
+
+impl Question {
+    fn place(self) -> usize {
+        match self {
+            Self::Resource => 0,
+            Self::May(known) => 1 + known as usize,
+            Self::Must(known) => 3 + known as usize,
+        }
     }
 }
 
