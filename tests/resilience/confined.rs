@@ -207,6 +207,9 @@ async fn a_history_shows_the_versions_that_were_the_caller_s() {
         {"resource": of("2", "h"), "request": {"method": "PUT", "url": "Observation/h"}},
         {"request": {"method": "DELETE", "url": format!("Observation/{MARKER}")}},
     ]});
+    // Whose it is now is asked first.
+    let present = Answer::json(200, of("1", "h").to_string()).header("ETag", "W/\"2\"");
+    confined.standin.always("GET", "/fhir/Observation/h", present);
     confined.standin.always("GET", "/fhir/Observation/h/_history", Answer::json(200, history.to_string()));
     let reply = confined.get("/fhir/Observation/h/_history").await;
     assert_eq!(reply.status, 200, "{}", reply.text());
@@ -276,4 +279,63 @@ async fn xml_is_refused_where_every_resource_is_judged() {
         let reply = confined.ask("patient/*.cruds", Ask::get(target).header("Accept", accept)).await;
         assert_eq!(reply.status, 406, "{}", reply.text());
     }
+}
+
+/// A scope that names search parameters holds on every page, and for what was searched for alone.
+#[tokio::test]
+async fn pages_of_a_search_within_a_scope_show_what_it_finds() {
+    const SCOPE: &str = "patient/Observation.rs?category=laboratory patient/Patient.r";
+    let confined = Confined::start().await;
+    let next = |link: Value, token: &str| {
+        let url = format!(
+            "{}?_getpages={token}&_getpagesoffset=1&_count=1&_bundletype=searchset",
+            confined.standin.base_url()
+        );
+        let mut links = link.as_array().unwrap().clone();
+        links.push(json!({"relation": "next", "url": url}));
+        links
+    };
+    let page = |links: Vec<Value>, entries: Value| {
+        json!({"resourceType": "Bundle", "type": "searchset", "link": links, "entry": entries}).to_string()
+    };
+    confined.standin.always("GET", "/fhir/Observation", Answer::json(200, page(Vec::new(), json!([]))));
+    assert_eq!(confined.ask(SCOPE, Ask::get("/fhir/Observation")).await.status, 502, "nothing is proved");
+    let asked = confined.standin.requests().into_iter().rev().find(|r| r.path() != "/fhir/metadata").unwrap();
+    let own = confined.link(asked.target.strip_prefix("/fhir").unwrap());
+    let first = page(next(own.clone(), "a1"), json!([entry("match", of("1", "first"))]));
+    confined.standin.always("GET", "/fhir/Observation", Answer::json(200, first));
+    // Of an included Observation nobody has said that it is within the scope.
+    let second = json!([
+        entry("match", of("1", "second")),
+        entry("match", of("2", "x")),
+        entry("include", of("1", "beside"))
+    ]);
+    confined.standin.always("GET", "/fhir/", Answer::json(200, page(next(json!([]), "a1"), second)));
+    let ids = |reply: &Reply| -> Vec<Value> {
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        unseen("a page", reply);
+        reply.json()["entry"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|entry| entry["resource"]["id"].clone())
+            .collect()
+    };
+    let next_of = |reply: &Reply| {
+        let links = reply.json()["link"].as_array().unwrap().clone();
+        let url =
+            links.iter().find(|link| link["relation"] == "next").unwrap()["url"].as_str().unwrap().to_owned();
+        url[url.find("/fhir").unwrap()..].to_owned()
+    };
+    let reply = confined.ask(SCOPE, Ask::get("/fhir/Observation")).await;
+    assert_eq!(ids(&reply), ["first"]);
+    let mut target = next_of(&reply);
+    for _ in 0..2 {
+        let reply = confined.ask(SCOPE, Ask::get(&target)).await;
+        assert_eq!(ids(&reply), ["second"]);
+        target = next_of(&reply);
+    }
+    // Another confinement begins again.
+    let other = confined.ask("patient/Observation.rs?category=vital-signs", Ask::get(&target)).await;
+    assert_eq!(other.status, 400, "{}", other.text());
 }

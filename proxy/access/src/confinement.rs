@@ -26,6 +26,9 @@ pub struct Confinement {
     pub shown: Action,
     /// The search was narrowed, and the answer has to prove it.
     pub narrowed: Option<Narrowed>,
+    /// It pages through a search that was narrowed for this very caller, whose first page has proved it: what matches is
+    /// within one of its bounds.
+    pub proved: bool,
 }
 
 /// A search that was narrowed to what its caller may see.
@@ -60,8 +63,8 @@ impl Confinement {
             .as_ref()
             .filter(|narrowed| matched && narrowed.resource_type == resource.resource_type);
         let within = |bound: &Bound| {
-            let constraint = bound.constraint.is_empty() || met.is_some_and(|met| met.meets(bound));
-            constraint && bound.reaches(resource)
+            let met = (matched && self.proved) || met.is_some_and(|met| met.meets(bound));
+            (met || bound.constraint.is_empty()) && bound.reaches(resource)
         };
         allowed.bounds.iter().any(within).then_some(allowed)
     }

@@ -21,10 +21,19 @@ pub struct Caller {
     pub granted: Option<Arc<Granted>>,
     /// The certificate that the client has shown on its connection, whoever it says it is.
     pub certificate: Option<Arc<Certificate>>,
-    /// Whom the link to a page was made for that is followed; none: none is.
-    pub page_of: Option<Holder>,
+    /// The page that is asked for; none: none is.
+    pub page_of: Option<PageOf>,
     /// The Binary that is the file of the caller's own job, if that is asked for. The job was judged when it began.
     pub file: Option<Id>,
+}
+
+/// A page that is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageOf {
+    /// Whom its link was made for.
+    pub holder: Holder,
+    /// The search was narrowed for its holder, and has proved it.
+    pub proved: bool,
 }
 
 /// Who decides of each resource, and how far an exchange goes.
@@ -48,7 +57,7 @@ impl Confined {
     /// How far the exchange goes.
     pub fn confinement(&self) -> &Confinement {
         /// Nobody has asked gate 1: everything is looked at, as if it were read.
-        static UNASKED: Confinement = Confinement { shown: Action::Read, narrowed: None };
+        static UNASKED: Confinement = Confinement { shown: Action::Read, narrowed: None, proved: false };
         self.granted.as_ref().and_then(|granted| granted.confinement.as_ref()).unwrap_or(&UNASKED)
     }
 }

@@ -16,6 +16,7 @@ use fireguard_fhir::interaction::{Refusal, SealPages};
 use fireguard_fhir::outcome::IssueCode;
 use zeroize::Zeroizing;
 
+use crate::caller::PageOf;
 use crate::config::units::Secret;
 use crate::holder::Holder;
 
@@ -56,6 +57,8 @@ pub struct Binding {
 pub enum Leads {
     /// To a page of a search or history; the text is the query of the server's link.
     ToPage,
+    /// The same of a search that was narrowed for its holder, and has proved it.
+    ToProvedPage,
     /// To a job, by its id.
     ToJob,
     /// To a file of a job, by the id of a Binary.
@@ -68,12 +71,14 @@ pub struct ForCaller {
     caller: Arc<Principal>,
     /// Found out when it is needed: most answers have no links to pages.
     holder: OnceLock<Holder>,
+    /// What pages are led to by.
+    pages: Leads,
 }
 
 /// Opens a page for a caller who is not known yet, and remembers whom it was sealed for.
 pub struct Opening<'a> {
     binding: &'a Binding,
-    holder: OnceLock<Holder>,
+    page: OnceLock<PageOf>,
 }
 
 /// A secret of chance.
@@ -143,14 +148,27 @@ impl Binding {
         self.open_at(leads, token, SystemTime::now())
     }
 
+    /// The same of a page of either kind.
+    ///
+    /// # Errors
+    /// As [`Binding::open`].
+    fn open_page(&self, token: &str) -> Result<(PageOf, String), Refusal> {
+        let page = |proved| move |(holder, query)| (PageOf { holder, proved }, query);
+        // One that is not good any more is not good as the other, either.
+        match self.open(Leads::ToPage, token).map(page(false)) {
+            Err(refusal) if refusal.status == 400 => self.open(Leads::ToProvedPage, token).map(page(true)),
+            opened => opened,
+        }
+    }
+
     /// For one caller.
     pub fn of(self: &Arc<Self>, caller: Arc<Principal>) -> ForCaller {
-        ForCaller { binding: Arc::clone(self), caller, holder: OnceLock::new() }
+        ForCaller { binding: Arc::clone(self), caller, holder: OnceLock::new(), pages: Leads::ToPage }
     }
 
     /// For a caller who is not known yet.
     pub fn opening(&self) -> Opening<'_> {
-        Opening { binding: self, holder: OnceLock::new() }
+        Opening { binding: self, page: OnceLock::new() }
     }
 
     fn aad(&self, leads: Leads, head: &[u8]) -> Aad<Vec<u8>> {
@@ -204,6 +222,12 @@ impl SealPages for Binding {
 }
 
 impl ForCaller {
+    /// The same for the pages of a search that was narrowed, and is proved before a link to its next page leaves.
+    #[must_use]
+    pub fn proved(self) -> Self {
+        Self { pages: Leads::ToProvedPage, ..self }
+    }
+
     fn holder(&self) -> Holder {
         *self.holder.get_or_init(|| Holder::of(&self.caller))
     }
@@ -211,11 +235,11 @@ impl ForCaller {
 
 impl SealPages for ForCaller {
     fn seal(&self, query: &str) -> String {
-        self.binding.seal(Leads::ToPage, self.holder(), query)
+        self.binding.seal(self.pages, self.holder(), query)
     }
 
     fn open(&self, token: &str) -> Result<String, Refusal> {
-        let (holder, query) = self.binding.open(Leads::ToPage, token)?;
+        let (PageOf { holder, .. }, query) = self.binding.open_page(token)?;
         if holder == self.holder() { Ok(query) } else { Err(foreign()) }
     }
 
@@ -229,9 +253,9 @@ impl SealPages for ForCaller {
 }
 
 impl Opening<'_> {
-    /// Whom the page was sealed for that was opened; none: none was.
-    pub fn holder(self) -> Option<Holder> {
-        self.holder.into_inner()
+    /// The page that was opened; none: none was.
+    pub fn page(self) -> Option<PageOf> {
+        self.page.into_inner()
     }
 }
 
@@ -241,9 +265,9 @@ impl SealPages for Opening<'_> {
     }
 
     fn open(&self, token: &str) -> Result<String, Refusal> {
-        let (holder, query) = self.binding.open(Leads::ToPage, token)?;
+        let (page, query) = self.binding.open_page(token)?;
         // A second one would be another's.
-        self.holder.set(holder).map_err(|_| foreign())?;
+        self.page.set(page).map_err(|_| foreign())?;
         Ok(query)
     }
 }
@@ -308,19 +332,24 @@ mod tests {
     fn a_page_opens_for_its_holder_only() {
         let binding = Arc::new(ring(&[b"the first secret of all"]).bind("fhir", "http://hapi"));
         let (ann, bob) = (binding.of(principal("ann").into()), binding.of(principal("bob").into()));
+        let proved = binding.of(principal("ann").into()).proved().seal(QUERY);
         let (sealed, open) = (ann.seal(QUERY), SealPages::seal(&*binding, QUERY));
         assert_eq!(ann.open(&sealed).unwrap(), QUERY);
+        assert_eq!(ann.open(&proved).unwrap(), QUERY);
         assert_eq!(bob.open(&sealed).unwrap_err().status, 400);
+        assert_eq!(bob.open(&proved).unwrap_err().status, 400);
         assert_eq!(SealPages::open(&*binding, &sealed).unwrap_err().status, 400);
         assert_eq!(ann.open(&open).unwrap_err().status, 400);
         assert_eq!(SealPages::open(&*binding, &open).unwrap(), QUERY);
-        for (token, expected) in [(&sealed, holder("ann")), (&open, Holder::ANYONE)] {
+        for (token, holder, proved) in
+            [(&sealed, holder("ann"), false), (&open, Holder::ANYONE, false), (&proved, holder("ann"), true)]
+        {
             let opening = binding.opening();
             assert_eq!(SealPages::open(&opening, token).unwrap(), QUERY);
             assert!(SealPages::open(&opening, token).is_err(), "one request leads to one page");
-            assert_eq!(opening.holder(), Some(expected));
+            assert_eq!(opening.page(), Some(PageOf { holder, proved }));
         }
-        assert_eq!(binding.opening().holder(), None);
+        assert_eq!(binding.opening().page(), None);
         assert!(SealPages::seal_job(&*binding, "x").is_none() && ann.seal_job("x").is_some());
     }
 

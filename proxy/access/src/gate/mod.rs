@@ -84,7 +84,7 @@ impl Confiner<'_> {
         if request.parameters.all("_summary").any(|value| value == "text") {
             return Err(unjudged("`_summary=text`"));
         }
-        let confinement = |shown, narrowed| Confinement { shown, narrowed };
+        let confinement = |shown, narrowed| Confinement { shown, narrowed, proved: false };
         match request.interaction.clone() {
             Interaction::Read { ty, id } => Ok(confinement(Action::Read, self.read(ty, &id)?)),
             Interaction::VersionRead { .. } => {
@@ -194,7 +194,7 @@ impl Confiner<'_> {
     ) -> Result<Confinement, Refusal> {
         let narrowed = self.search(ty, &request.parameters)?;
         write(narrowed.as_ref(), &mut request.parameters);
-        Ok(Confinement { shown, narrowed })
+        Ok(Confinement { shown, narrowed, proved: false })
     }
 
     fn writes(&self, request: &Request) -> Result<(), Refusal> {

@@ -8,7 +8,7 @@ use fireguard_plugin_host::FhirRequest;
 use fireguard_traffic::hygiene;
 use http::HeaderMap;
 
-use crate::holder::Holder;
+use crate::caller::PageOf;
 use crate::state::Route;
 
 /// Why there is no request in it.
@@ -29,7 +29,7 @@ pub(super) fn parse(
     route: &Route,
     base: &Base,
     longest: u64,
-) -> Result<(Request, Option<Holder>), Unreadable> {
+) -> Result<(Request, Option<PageOf>), Unreadable> {
     let invalid = |message: &str| Err(Unreadable::Invalid(message.to_owned()));
     if asked.url.len() as u64 > longest {
         return invalid("the URL is too long: search by POST");
@@ -77,7 +77,7 @@ pub(super) fn parse(
         seen.push(name);
     }
     let request = interaction::parse(&head).map_err(|refusal| Unreadable::Refused(Box::new(refusal)))?;
-    Ok((request, opening.holder()))
+    Ok((request, opening.page()))
 }
 
 /// What of the headers of the exchange goes with it: what says who asks, and nothing of its body.

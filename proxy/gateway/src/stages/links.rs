@@ -23,11 +23,11 @@ impl Check<Asked> for Links {
     fn check(&self, mut exchange: Asked) -> Result<Asked, Failure> {
         let Some(principal) = exchange.caller.principal.clone() else {
             return match exchange.caller.page_of {
-                Some(holder) if holder != Holder::ANYONE => Err(foreign().into()),
+                Some(page) if page.holder != Holder::ANYONE => Err(foreign().into()),
                 _ => Ok(exchange),
             };
         };
-        if exchange.caller.page_of.is_some_and(|holder| holder != Holder::of(&principal)) {
+        if exchange.caller.page_of.is_some_and(|page| page.holder != Holder::of(&principal)) {
             return Err(foreign().into());
         }
         if let Interaction::Operation { name, .. } = &exchange.request.interaction

@@ -81,11 +81,7 @@ impl Check<Box<Entered>> for Route {
         Ok(Box::new(Exchange {
             id: entered.id,
             client: entered.origin.client,
-            caller: Caller {
-                certificate: entered.certificate,
-                page_of: opening.holder(),
-                ..Caller::default()
-            },
+            caller: Caller { certificate: entered.certificate, page_of: opening.page(), ..Caller::default() },
             route: Arc::clone(route),
             face,
             request: Arc::new(request),

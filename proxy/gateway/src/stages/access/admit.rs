@@ -4,20 +4,46 @@ use std::sync::Arc;
 
 use fireguard_access::decision::Judge;
 use fireguard_access::gate::{self, Refused};
-use fireguard_fhir::interaction::{Refusal, Request};
-use http::HeaderValue;
+use fireguard_fhir::interaction::{Interaction, Refusal, Request};
+use fireguard_fhir::outcome::IssueCode;
 use http::header::WWW_AUTHENTICATE;
+use http::{HeaderValue, StatusCode};
 
 use crate::caller::Caller;
-use crate::failure::Failure;
+use crate::face::Face;
+use crate::failure::{Failure, Source};
+use crate::state::Route;
 
 /// Lets a request through, or not; that of a confined caller is narrowed. Without a judge it passes at once.
 ///
 /// # Errors
 /// 403 and others: its caller may not ask for that.
-pub(in crate::stages) fn admit(caller: &mut Caller, request: &mut Arc<Request>) -> Result<(), Failure> {
+pub(in crate::stages) fn admit(
+    caller: &mut Caller,
+    request: &mut Arc<Request>,
+    route: &Route,
+    face: &mut Arc<Face>,
+) -> Result<(), Failure> {
     let Some(judge) = &caller.judge else { return Ok(()) };
-    let granted = gate::admit(&**judge, Arc::make_mut(request)).map_err(failure)?;
+    let mut granted = gate::admit(&**judge, Arc::make_mut(request)).map_err(failure)?;
+    if let Some(confinement) = &mut granted.confinement {
+        let page = matches!(request.interaction, Interaction::Page(_));
+        confinement.proved = page && caller.page_of.is_some_and(|page| page.proved);
+        // No link to a next page leaves before the first has proved itself.
+        let proves =
+            matches!(request.interaction, Interaction::SearchType { .. }) && confinement.narrowed.is_some();
+        if let Some(principal) = caller.principal.as_ref().filter(|_| proves || confinement.proved) {
+            *face = Arc::new(face.sealing(Arc::new(route.pages.of(Arc::clone(principal)).proved())));
+        }
+    }
+    let has = |name: &String| route.plugins.iter().any(|attached| attached.plugin.name() == name);
+    if let Some(missing) = granted.obligations.plugins.iter().find(|name| !has(name)) {
+        let message = "what a policy asks for in return cannot be done on this route";
+        let failure = Failure::new(Source::Policy, StatusCode::FORBIDDEN, IssueCode::Forbidden, message);
+        return Err(
+            failure.detail(format!("a policy obliges the plugin {missing}, which the route does not have"))
+        );
+    }
     caller.granted = Some(Arc::new(granted));
     Ok(())
 }

@@ -98,4 +98,3 @@ impl Judges for Search {
         Some(hide(&entry, &hidden).ok()?.unwrap_or(entry))
     }
 }
-

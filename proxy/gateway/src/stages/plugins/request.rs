@@ -16,7 +16,7 @@ use super::judge::{self, Judge, Refused};
 use super::link::{Fault, Link};
 use super::meters;
 use super::rebuilt::Rebuilt;
-use crate::exchange::{Ready, Upload};
+use crate::exchange::{Exchange, Ready, Upload};
 use crate::failure::Failure;
 use crate::stage::{Answer, Next, Stage};
 use crate::stages::access;
@@ -86,7 +86,8 @@ impl RequestPhase {
         ready.face.to_server.request(&mut request);
         let form = request.body == BodyKind::Form;
         let mut request = Arc::new(request);
-        access::admit(&mut ready.caller, &mut request)
+        let Exchange { caller, route, face, .. } = &mut **ready;
+        access::admit(caller, &mut request, route, face)
             .map_err(|_| Fault::Answer("the plugin's request asks for what its caller may not"))?;
         // What the client asked for is what its answer speaks of.
         let _ = ready.facts.asked.set(Arc::clone(&ready.request));
