@@ -215,7 +215,8 @@ async fn a_long_answer_is_held_in_flat_memory() {
 #[tokio::test]
 async fn what_stands_before_does_not_wait() {
     // As routes are unless they say otherwise.
-    let tables = "[routes.usual]\npath = \"/usual\"\nupstream = \"hapi\"\nauthentication = \"none\"\n".to_owned();
+    let tables =
+        "[routes.usual]\npath = \"/usual\"\nupstream = \"hapi\"\nauthentication = \"none\"\n".to_owned();
     let rig = Rig::with(Change { server: "workers = 1".to_owned(), tables, ..Change::default() }).await;
     let gate = Gate::new();
     let (before, after) = (says("200 OK", "before"), says("200 OK", "last"));

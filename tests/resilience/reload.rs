@@ -158,8 +158,11 @@ async fn twenty_reloads_and_five_upgrades_go_unnoticed() {
             pid = lines(&rig.gateway, "the successor serves")[generation - 1]["pid"].as_u64().unwrap() as u32;
         } else {
             let begin = Instant::now();
-            let name =
-                |round: usize| format!("[routes.r{round}]\npath = \"/r{round}\"\nupstream = \"hapi\"\nauthentication = \"none\"\n");
+            let name = |round: usize| {
+                format!(
+                    "[routes.r{round}]\npath = \"/r{round}\"\nupstream = \"hapi\"\nauthentication = \"none\"\n"
+                )
+            };
             let reply = reload(&rig, |text| text.replace(&name(round - 1), "") + &name(round)).await;
             switches.push(begin.elapsed());
             assert_eq!(reply.status, 200, "{}", reply.text());
@@ -204,11 +207,19 @@ async fn whatever_is_wrong_the_old_state_goes_on() {
     let file = rig.gateway.folder().join("fireguard.toml");
     let good = std::fs::read_to_string(&file).unwrap();
     let plugin = good.lines().find(|line| line.starts_with("component")).unwrap();
-    let newcomer =
-        format!("[upstreams.r5]\nurl = \"{version}\"\n[routes.r5]\npath = \"/r5\"\nupstream = \"r5\"\nauthentication = \"none\"\n");
+    let newcomer = format!(
+        "[upstreams.r5]\nurl = \"{version}\"\n[routes.r5]\npath = \"/r5\"\nupstream = \"r5\"\nauthentication = \"none\"\n"
+    );
     for (case, bad, expected) in [
         ("syntax", good.replace("[routes.fhir]", "[routes.fhir"), "fireguard.toml:"),
-        ("a name", good.replace("upstream = \"hapi\"\nauthentication = \"none\"", "upstream = \"hapy\"\nauthentication = \"none\""), "did you mean"),
+        (
+            "a name",
+            good.replace(
+                "upstream = \"hapi\"\nauthentication = \"none\"",
+                "upstream = \"hapy\"\nauthentication = \"none\"",
+            ),
+            "did you mean",
+        ),
         ("a plugin", good.replace(plugin, &format!("component = \"{component}\"")), "plugin plain"),
         ("a plugin's settings", good.replace("act = \"keep\"", "configure = \"problems\""), "plugin plain"),
         ("a certificate", good.replace("[server]", &tls), "the certificate file holds no PEM certificate"),

@@ -221,10 +221,7 @@ mod tests {
                 "[plugins.p.grants.http_out]\nhosts = [\"https://a.example/path\"]\n",
                 "a host is a scheme, a name",
             ),
-            (
-                "[plugins.p.grants.http_out]\nhosts = [\"https://*.example\"]\n",
-                "a host is a scheme, a name",
-            ),
+            ("[plugins.p.grants.http_out]\nhosts = [\"https://*.example\"]\n", "a host is a scheme, a name"),
             ("[plugins.p.grants.http_out]\nhosts = []\nprivate = [\"10.0.0.0/99\"]\n", "not a network"),
             ("[plugins.p.grants.http_out]\nhosts = []\nprivat = []\n", "unknown field `privat`"),
             ("[plugins.p.grants.object_store]\nbytes = \"1MiB\"\n", "missing field `directory`"),

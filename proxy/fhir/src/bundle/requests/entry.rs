@@ -75,7 +75,9 @@ impl EntryRequest {
             }
             // Whose they are is known by their links only.
             Interaction::Page(_) => {
-                return Err(Refusal::unsupported("pages are not carried out in a Bundle: follow their links"));
+                return Err(Refusal::unsupported(
+                    "pages are not carried out in a Bundle: follow their links",
+                ));
             }
             Interaction::Operation { name, .. } if is_job_status(name.as_str()) => {
                 return Err(Refusal::unsupported("jobs are not asked for in a Bundle: follow their links"));
