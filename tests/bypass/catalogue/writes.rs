@@ -108,9 +108,9 @@ fn bodies() -> Vec<Attack> {
     let escaped = r#"{"resourceType":"Observation","status":"final","code":{"text":"x"},"subj\u0065ct":{"reference":"Patient/{x}-patient"}}"#;
     let first = r#"{"resourceType":"Observation","resourceType":"Condition","status":"final","code":{"text":"x"},"subject":{"reference":"Patient/{x}-patient"}}"#;
     let post = |body: &str| write(9, "POST", "Observation", body).marker().plain();
+    let (opened, closed) = (r#"[{"url":"u","extension":"#.repeat(80), "}]".repeat(80));
     let nested = format!(
-        r#"{{"resourceType":"Observation","status":"final","code":{{"text":"x"}},"subject":{{"reference":"Patient/{{x}}-patient"}},"extension":{}}}"#,
-        format!("{}{}", r#"[{"url":"u","extension":"#.repeat(80), "[]".to_owned() + &"}]".repeat(80))
+        r#"{{"resourceType":"Observation","status":"final","code":{{"text":"x"}},"subject":{{"reference":"Patient/{{x}}-patient"}},"extension":{opened}[]{closed}}}"#
     );
     let xml = |body: &str| post("").content("application/fhir+xml", body);
     vec![

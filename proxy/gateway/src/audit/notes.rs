@@ -13,7 +13,7 @@ use fireguard_access::decision::{AuditLevel, Resource};
 use fireguard_access::principal::Principal;
 use fireguard_access::resource::Found;
 use fireguard_fhir::ResourceType;
-use fireguard_fhir::interaction::{Id, Interaction, Request};
+use fireguard_fhir::interaction::{BundleKind, Id, Interaction, Request};
 use fireguard_plugin_host::Event;
 use fireguard_state::StateError;
 
@@ -75,6 +75,11 @@ impl Notes {
     /// The request with the parameters of its form.
     pub fn understood(&self, request: &Arc<Request>) {
         self.noted().request = Arc::clone(request);
+    }
+
+    /// The Bundle of this kind, which its body tells.
+    pub fn is(&self, kind: BundleKind) {
+        Arc::make_mut(&mut self.noted().request).interaction = Interaction::Bundle { kind: Some(kind) };
     }
 
     /// What gate 1 let through, by which policies, and how closely these want it to be looked at.

@@ -172,6 +172,9 @@ impl Entries {
     pub(super) fn finish(&self) -> Result<(), Failure> {
         self.requests.finish().map_err(not_json)?;
         let kind = self.requests.kind()?;
+        if let Some(notes) = self.facts.audit.get() {
+            notes.is(kind);
+        }
         self.conditions.of_whole(kind)?;
         let batch = kind == BundleKind::Batch;
         if batch {
