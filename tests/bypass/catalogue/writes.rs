@@ -41,7 +41,7 @@ fn changes() -> Vec<Attack> {
         ),
         json_patch(
             write(6, "PATCH", "Observation/zqa-obs3", "").marker(),
-            r#"[{"op":"replace","path":"/performer/0","value":{"reference":"Patient/{x}-patient"}}]"#,
+            r#"[{"op":"add","path":"/performer","value":[{"reference":"Patient/{x}-patient"}]}]"#,
         ),
         json_patch(
             write(6, "PATCH", "Observation/zqa-obs3", "").marker(),
