@@ -208,7 +208,8 @@ mod tests {
     fn a_table_that_is_not_full_forgets_nobody() {
         let table = Table::new(1 << 16);
         let pace = pace(0.001, 1);
-        let clients = 0..10_000_u32;
+        // Of so many no nine share a bucket but once in ten million runs.
+        let clients = 0..2_000_u32;
         assert!(clients.clone().all(|client| table.check_at(0, &client, pace).is_ok()));
         assert!(clients.clone().all(|client| table.check_at(1, &client, pace).is_err()));
     }
