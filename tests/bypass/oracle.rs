@@ -35,7 +35,7 @@ impl Seen {
             }
         }
         for (at, _) in all.match_indices(who.x) {
-            let is = |c: &char| c.is_ascii_alphanumeric() || *c == '-';
+            let is = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
             let before: String = all[..at].chars().rev().take_while(is).collect();
             let token: String = before.chars().rev().chain(all[at..].chars().take_while(is)).collect();
             let known = OWN.iter().chain(knows).any(|known| who.fill(known) == token);

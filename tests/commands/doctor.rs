@@ -7,7 +7,7 @@ use crate::{fireguard, folder, text};
 
 const R4: &str = r#"{"resourceType": "CapabilityStatement", "fhirVersion": "4.0.1"}"#;
 
-/// Line 3 names the URL, line 4 how much is asked at once, line 9 the longest head.
+/// Line 3 names the URL, line 4 how much is asked at once, line 10 the longest head.
 fn configuration(url: &str) -> String {
     format!(
         "# One route to one server.\n[upstreams.hapi]\nurl = \"{url}\"\nconcurrency = {{ most = 16 }}\n\
@@ -77,7 +77,7 @@ async fn each_fault_names_the_line_to_change() {
         (
             |standin| standin.always("POST", "/fhir/Patient/$validate", Answer::html(413, "<html></html>")),
             "FAIL body      hapi: a body of 8388608 bytes is answered 413",
-            "(fireguard.toml:8: limits.request_body)",
+            "(fireguard.toml:9: limits.request_body)",
         ),
         (
             |standin| standin.always("GET", "/actuator/metrics/hikaricp.connections.max", pool(10)),

@@ -74,7 +74,7 @@ mod tests {
             ("https://api.example.org/path", None),
             ("https://api.example.org?x", None),
             ("https://user@api.example.org", None),
-            ("https://*.example.org", Some("https://*.example.org:443")),
+            ("https://*.example.org", None),
             ("ftp://api.example.org", None),
             ("api.example.org", None),
             ("", None),
