@@ -210,8 +210,9 @@ async fn a_reload_adds_a_replica_and_takes_one_away() {
         asked(&one),
         "counted on"
     );
-    // Two for each core, before requests; those that were there stay.
-    assert!(one.connections() <= connections + 4, "{}", one.connections());
+    // Two for each core, before requests, and what asks how it is may connect again; those that were there stay.
+    let opened = one.connections() - connections;
+    assert!(opened <= 6, "{connections} and {opened} more");
 
     std::fs::write(&file, &text).unwrap();
     assert_eq!(admin(&gateway, Ask::new("POST", "/reload")).await.status, 200);

@@ -63,6 +63,10 @@ impl Normaliser {
                 if let Some(meta) = members.get_mut("meta").and_then(Value::as_object_mut) {
                     meta.shift_remove("source");
                 }
+                // A CapabilityStatement tells of the operations that the route lets through.
+                if members.contains_key("interaction") {
+                    members.shift_remove("operation");
+                }
                 let link = members.contains_key("relation");
                 for (name, value) in members {
                     match (name.as_str(), &value) {
