@@ -8,6 +8,7 @@ use fireguard_test_support::standin::{Answer, StandIn};
 use serde_json::{Value, json};
 
 use crate::http::{Ask, Reply};
+use crate::rig::asking_who;
 
 /// What is in everything that is not the caller's.
 const MARKER: &str = "MARKER";
@@ -21,15 +22,7 @@ struct Confined {
 impl Confined {
     async fn start() -> Self {
         let (standin, issuer) = (StandIn::start().await.unwrap(), Issuer::start().await.unwrap());
-        let config = format!(
-            "[server]\nlisten = \"127.0.0.1:0\"\nworkers = 1\n[admin]\nlisten = \"127.0.0.1:0\"\n{}\
-             [upstreams.hapi]\nurl = \"{}\"\n\
-             [routes.fhir]\npath = \"/fhir\"\nupstream = \"hapi\"\nauthentication = [\"id\"]\n\
-             hapi = {{ check_versions = false, check_transactions = false }}\n",
-            issuer.configuration("id"),
-            standin.base_url(),
-        );
-        let gateway = tokio::task::spawn_blocking(move || Gateway::start(&config).unwrap()).await.unwrap();
+        let gateway = asking_who(&standin, &issuer).await;
         Self { standin, gateway, issuer }
     }
 

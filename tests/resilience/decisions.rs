@@ -7,6 +7,7 @@ use fireguard_test_support::standin::{Answer, Received, StandIn};
 use serde_json::json;
 
 use crate::http::{Ask, Reply};
+use crate::rig::asking_who;
 
 struct Deciding {
     standin: StandIn,
@@ -19,15 +20,7 @@ const OBSERVATION: &str = r#"{"resourceType":"Observation","id":"1","meta":{"ver
 impl Deciding {
     async fn start() -> Self {
         let (standin, issuer) = (StandIn::start().await.unwrap(), Issuer::start().await.unwrap());
-        let config = format!(
-            "[server]\nlisten = \"127.0.0.1:0\"\nworkers = 1\n[admin]\nlisten = \"127.0.0.1:0\"\n{}\
-             [upstreams.hapi]\nurl = \"{}\"\n\
-             [routes.fhir]\npath = \"/fhir\"\nupstream = \"hapi\"\nauthentication = [\"id\"]\n\
-             hapi = {{ check_versions = false, check_transactions = false }}\n",
-            issuer.configuration("id"),
-            standin.base_url(),
-        );
-        let gateway = tokio::task::spawn_blocking(move || Gateway::start(&config).unwrap()).await.unwrap();
+        let gateway = asking_who(&standin, &issuer).await;
         let page = |rest: &str| {
             let own = format!("{}{rest}", standin.base_url());
             json!({"resourceType": "Bundle", "type": "searchset", "link": [{"relation": "self", "url": own}],

@@ -1,6 +1,7 @@
 //! Fireguard before a stand-in.
 
 use fireguard_test_support::gateway::Gateway;
+use fireguard_test_support::issuer::Issuer;
 use fireguard_test_support::standin::{Answer, Received, StandIn};
 
 use crate::http::{Ask, Reply};
@@ -97,6 +98,18 @@ pub(crate) async fn before(upstream: &str, change: &Change) -> Gateway {
          [limits]\n{limits}\n\
          [upstreams.hapi]\nurl = \"{upstream}\"\n{lines}\n{patient}\n\
          [routes.fhir]\npath = \"/fhir\"\nupstream = \"hapi\"\nauthentication = \"none\"\n{AS_IT_IS}\n{tables}"
+    );
+    tokio::task::spawn_blocking(move || Gateway::start(&config).unwrap()).await.unwrap()
+}
+
+/// A Fireguard before this stand-in, where callers show tokens of this issuer.
+pub(crate) async fn asking_who(standin: &StandIn, issuer: &Issuer) -> Gateway {
+    let config = format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\nworkers = 1\n[admin]\nlisten = \"127.0.0.1:0\"\n{}\
+         [upstreams.hapi]\nurl = \"{}\"\n\
+         [routes.fhir]\npath = \"/fhir\"\nupstream = \"hapi\"\nauthentication = [\"id\"]\n{AS_IT_IS}\n",
+        issuer.configuration("id"),
+        standin.base_url(),
     );
     tokio::task::spawn_blocking(move || Gateway::start(&config).unwrap()).await.unwrap()
 }

@@ -67,16 +67,6 @@ pub fn sharing(ty: ResourceType) -> Sharing {
     }
 }
 
-/// Elements through which a resource belongs to a patient besides those of R4's CompartmentDefinition.
-pub fn further_patient_references(ty: ResourceType) -> &'static [&'static str] {
-    match ty {
-        ResourceType::Device => &["patient"],
-        ResourceType::Contract => &["subject"],
-        ResourceType::Binary => &["securityContext"],
-        _ => &[],
-    }
-}
-
 impl Sharing {
     /// Whether somebody who is confined to this patient may see the resource.
     pub fn reaches(self, patient: &Id, resource: &Resource) -> bool {
@@ -101,6 +91,16 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+
+    /// Elements through which a resource belongs to a patient besides those of R4's CompartmentDefinition.
+    fn further_patient_references(ty: ResourceType) -> &'static [&'static str] {
+        match ty {
+            ResourceType::Device => &["patient"],
+            ResourceType::Contract => &["subject"],
+            ResourceType::Binary => &["securityContext"],
+            _ => &[],
+        }
+    }
 
     #[test]
     fn types_of_compartments_are_never_everybodys() {

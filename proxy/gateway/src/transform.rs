@@ -94,6 +94,24 @@ pub async fn transformed<T: Transform>(body: Body, transform: T) -> Result<Body,
     Ok(StreamBody::new(rest).boxed_unsync())
 }
 
+/// All of an answer of the server's.
+///
+/// # Errors
+/// It broke off, or is over so many bytes.
+pub async fn whole(mut body: Body, limit: usize) -> Result<Bytes, Failure> {
+    let mut whole = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let broken = |error| Failure::upstream("the FHIR server's answer broke off", format!("{error}"));
+        let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
+        whole.extend_from_slice(&data);
+        if whole.len() > limit {
+            let detail = format!("a resource is larger than {limit} bytes");
+            return Err(Failure::upstream("the answer holds a resource over the limit", detail));
+        }
+    }
+    Ok(whole.into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,12 +13,12 @@ use fireguard_fhir::json::Tree;
 use fireguard_fhir::parameters::Parameters;
 use fireguard_traffic::body::Body;
 use http::{Response, StatusCode, header};
-use http_body_util::BodyExt;
 
 use crate::exchange::Ready;
 use crate::failure::Failure;
 use crate::stage::Next;
 use crate::stages::words;
+use crate::transform;
 
 /// Asks the server in the name of one exchange, past what its caller may see.
 pub(super) struct Asker<N> {
@@ -139,16 +139,8 @@ impl<N: Next<Ready>> Asker<N> {
 }
 
 async fn whole(answer: Response<Body>, limit: usize) -> Result<Bytes, Failure> {
-    let mut body = answer.into_body();
-    let mut whole = Vec::new();
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|error| unclear(&error.to_string()))?.into_data() else { continue };
-        if whole.len() + data.len() > limit {
-            return Err(unclear("it is over the limit"));
-        }
-        whole.extend_from_slice(&data);
-    }
-    Ok(whole.into())
+    let whole = transform::whole(answer.into_body(), limit).await;
+    whole.map_err(|failure| unclear(failure.detail.as_deref().unwrap_or_default()))
 }
 
 fn self_link(bundle: &Tree) -> Option<String> {

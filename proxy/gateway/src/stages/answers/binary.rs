@@ -15,12 +15,12 @@ use http::Response;
 use http::header::{self, HeaderValue};
 
 use super::sight::Sight;
-use super::single;
 use crate::exchange::Ready;
 use crate::failure::Failure;
 use crate::stage::{Answer, Next};
 use crate::stages::vet::mark_raw;
 use crate::stages::words;
+use crate::transform::whole;
 
 /// A Binary that is asked for.
 pub(super) struct Asked {
@@ -51,7 +51,7 @@ pub(super) async fn answer<N: Next<Ready>>(
     if !parts.status.is_success() {
         return Err(words::refused(parts.status));
     }
-    let binary = single::whole(body, sight.limit).await?;
+    let binary = whole(body, sight.limit).await?;
     let resource = owner(&binary, sight, look, &mut next).await?;
     if !sight.shows_as(&resource) {
         return Err(words::not_found());
@@ -86,7 +86,7 @@ async fn owner<N: Next<Ready>>(
     if !answer.status().is_success() {
         return Ok(nobody);
     }
-    let context = single::whole(answer.into_body(), sight.limit).await?;
+    let context = whole(answer.into_body(), sight.limit).await?;
     let Ok(context) = Found::of(&context) else { return Ok(nobody) };
     let Resource { patients, unnamed, labels, .. } = context.outer;
     // What is kept from view there is kept from view here.

@@ -145,6 +145,9 @@ fn version(headers: &HeaderMap) -> Option<Id> {
 /// A choice of elements includes those by which a resource is judged: without them it would be withheld.
 fn whole_enough(request: &mut Request) {
     let Some(ty) = request.interaction.resource_type() else { return };
+    if request.parameters.get("_elements").is_none() {
+        return;
+    }
     let judged = r4::patient_references(ty).iter().filter_map(|path| path.split('.').next());
     let judged: BTreeSet<&str> = judged.chain(["meta"]).collect();
     let mut parameters = Parameters::default();

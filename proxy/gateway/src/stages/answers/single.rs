@@ -2,15 +2,15 @@
 
 use bytes::Bytes;
 use fireguard_access::resource::Found;
-use fireguard_traffic::body::{Body, empty, full};
+use fireguard_traffic::body::{empty, full};
 use http::Response;
 use http::header;
-use http_body_util::BodyExt;
 
 use super::Answered;
 use super::sight::{Sight, hide};
 use crate::failure::Failure;
 use crate::stages::words;
+use crate::transform::whole;
 
 /// The resource, if it may be seen; else what is said of one that does not exist.
 ///
@@ -43,22 +43,4 @@ fn shown(sight: &Sight, resource: Bytes) -> Option<Bytes> {
     let found = Found::of(&resource).ok()?;
     let hidden = sight.shows(&found, true)?;
     Some(hide(&resource, &hidden).ok()?.map_or(resource, Bytes::from))
-}
-
-/// All of an answer.
-///
-/// # Errors
-/// It broke off, or is over so many bytes.
-pub(super) async fn whole(mut body: Body, limit: usize) -> Result<Bytes, Failure> {
-    let mut whole = Vec::new();
-    while let Some(frame) = body.frame().await {
-        let broken = |error| Failure::upstream("the FHIR server's answer broke off", format!("{error}"));
-        let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
-        whole.extend_from_slice(&data);
-        if whole.len() > limit {
-            let detail = format!("a resource is larger than {limit} bytes");
-            return Err(Failure::upstream("the answer holds a resource over the limit", detail));
-        }
-    }
-    Ok(whole.into())
 }

@@ -11,7 +11,6 @@ use fireguard_plugin_host::Direction;
 use fireguard_traffic::body::{Body, empty, full};
 use http::Response;
 use http::header::{self, HeaderMap, HeaderValue};
-use http_body_util::BodyExt;
 
 use super::bundle::BundleAnswer;
 use super::chain::{self, Chain, Fate, Part};
@@ -24,7 +23,7 @@ use crate::failure::Failure;
 use crate::replicas::Group;
 use crate::stage::Answer;
 use crate::stages::words::refused;
-use crate::transform::transformed;
+use crate::transform::{transformed, whole};
 
 /// What is needed to write an answer anew.
 pub(super) struct Rebuilt {
@@ -128,24 +127,15 @@ impl Rebuilt {
     }
 
     /// What plugins let through of a resource that was written.
-    async fn written(&mut self, mut body: Body) -> Result<Option<Bytes>, Failure> {
-        let mut resource = Vec::new();
-        while let Some(frame) = body.frame().await {
-            let broken = |error| Failure::upstream("the FHIR server's answer broke off", format!("{error}"));
-            let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
-            resource.extend_from_slice(&data);
-            if resource.len() > self.limit {
-                let detail = format!("a resource is larger than {} bytes", self.limit);
-                return Err(Failure::upstream("the answer holds a resource over the limit", detail));
-            }
-        }
+    async fn written(&mut self, body: Body) -> Result<Option<Bytes>, Failure> {
+        let resource = whole(body, self.limit).await?;
         if resource.is_empty() {
             return Ok(None);
         }
         if json::check(&resource).is_err() {
             return Err(Failure::upstream("the FHIR server's answer is not valid JSON", "what was written"));
         }
-        let part = Part { content: resource.into(), code: None };
+        let part = Part { content: resource, code: None };
         Ok(match self.chain.run(std::slice::from_ref(&part)).await?.pop() {
             Some(Fate::Kept) => Some(part.content),
             Some(Fate::Changed(bytes)) => Some(bytes),
