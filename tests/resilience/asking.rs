@@ -187,13 +187,7 @@ async fn who_is_told_of_writes_asks_by_the_route_of_the_grant() {
     let post = |route: &str| Ask::json("POST", &format!("/{route}/Patient"), patient("9").to_string());
     for (route, expected) in [("caller", "there is no caller here"), ("proxy", r#"\"status\":200"#)] {
         assert_eq!(rig.send(post(route)).await.status, 201);
-        let said = async {
-            while !rig.gateway.log().contains(expected) {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        let said = tokio::time::timeout(Duration::from_secs(60), said).await;
-        assert!(said.is_ok(), "{route}: {}", rig.gateway.log());
+        rig.gateway.logged(expected).await;
     }
     assert_eq!(rig.standin.requests_to("GET", "/fhir/Patient/2").len(), 1);
 }

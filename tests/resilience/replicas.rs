@@ -183,7 +183,7 @@ async fn checks_find_a_replica_that_is_ill() {
         asked(&ill) > before
     })
     .await;
-    assert!(gateway.log().contains("a replica is unhealthy and left out"));
+    gateway.logged("a replica is unhealthy and left out").await;
 }
 
 const CAPABILITIES: &str = r#"{"resourceType":"CapabilityStatement","fhirVersion":"4.0.1"}"#;

@@ -16,6 +16,9 @@ use crate::repository;
 
 /// How long it may take until it serves; compiling plugins is in it.
 const READY_WITHIN: Duration = Duration::from_secs(240);
+/// How long a line of the log may take, on a machine that does much else.
+#[cfg(feature = "async")]
+const LOGGED_WITHIN: Duration = Duration::from_secs(60);
 
 /// Why there is no Fireguard.
 #[derive(Debug, thiserror::Error)]
@@ -118,9 +121,26 @@ impl Gateway {
         self.child.id()
     }
 
-    /// The log's lines so far.
+    /// The log's lines so far. Lines of requests are written a moment after the answer: [`Self::logged`] waits.
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// The log, as soon as it holds this text.
+    ///
+    /// # Panics
+    /// It does not come.
+    #[cfg(feature = "async")]
+    pub async fn logged(&self, text: &str) -> String {
+        let begin = Instant::now();
+        loop {
+            let log = self.log();
+            if log.contains(text) {
+                return log;
+            }
+            assert!(begin.elapsed() < LOGGED_WITHIN, "the log does not say {text:?}:\n{log}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Asks it to stop, as a service manager does, and waits until it has.
