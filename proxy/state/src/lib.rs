@@ -1,4 +1,5 @@
-//! What Fireguard keeps durably: values of plugins ([`KeyValue`]), and queues of work ([`Queue`]).
+//! What Fireguard keeps durably: values of plugins ([`KeyValue`]), queues of work ([`Queue`]), and objects in buckets
+//! ([`s3`]).
 //!
 //! One small trait for each use, so that another database can follow; [`Embedded`] is both, on SQLite in a directory
 //! of this process. What a call has answered for has reached the disk, and survives the process and the machine's
@@ -11,6 +12,7 @@ pub mod embedded;
 mod error;
 mod key_value;
 mod queue;
+pub mod s3;
 
 use std::future::Future;
 use std::pin::Pin;

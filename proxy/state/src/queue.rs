@@ -19,6 +19,16 @@ pub trait Queue: Send + Sync {
     /// Says what became of tasks. What somebody else has taken meanwhile stays theirs. Answers how many were settled.
     fn settle<'a>(&'a self, queue: &'a str, settlements: Vec<Settlement>) -> Answer<'a, usize>;
 
+    /// Puts one task into the queue `into`, in the place of tasks that were taken from `queue` (by number and attempt): both
+    /// or nothing. It is as old as the oldest of them. Answers whether it did: not where one is somebody else's meanwhile.
+    fn fold<'a>(
+        &'a self,
+        queue: &'a str,
+        held: Vec<(u64, u32)>,
+        into: &'a str,
+        task: Task,
+    ) -> Answer<'a, bool>;
+
     /// How much there is to do.
     fn standing<'a>(&'a self, queue: &'a str) -> Answer<'a, Standing>;
 }

@@ -15,4 +15,6 @@ pub mod keycloak;
 pub mod plugins;
 pub mod repository;
 #[cfg(feature = "async")]
+pub mod s3;
+#[cfg(feature = "async")]
 pub mod standin;

@@ -3,13 +3,15 @@
 
 use std::time::Duration;
 
-use rusqlite::Row;
 use rusqlite::types::FromSql;
+use rusqlite::{OptionalExtension, Row};
 
 use super::Embedded;
 use crate::clock::milliseconds;
 use crate::{Answer, Leased, Queue, Settlement, Standing, StateError, Task};
 
+/// A new task.
+const ADD: &str = "INSERT INTO task (queue, content, appended, due) VALUES (?1, ?2, ?3, ?4) RETURNING id";
 /// When a task is due next, told by who holds it.
 const DUE: &str = "UPDATE task SET due = ?4 WHERE queue = ?1 AND id = ?2 AND attempts = ?3";
 
@@ -17,9 +19,7 @@ impl Queue for Embedded {
     fn append<'a>(&'a self, queue: &'a str, tasks: Vec<Task>) -> Answer<'a, Vec<u64>> {
         let queue = queue.to_owned();
         Box::pin(self.writer.write(move |connection, now| {
-            let mut add = connection.prepare_cached(
-                "INSERT INTO task (queue, content, appended, due) VALUES (?1, ?2, ?3, ?4) RETURNING id",
-            )?;
+            let mut add = connection.prepare_cached(ADD)?;
             let add = |task: &Task| {
                 let due = now.saturating_add(milliseconds(task.after));
                 Ok(add.query_row((&queue, &task.content, now, due), first)?)
@@ -71,6 +71,35 @@ impl Queue for Embedded {
                 }
             };
             Ok(settlements.iter().map(settle).sum::<Result<usize, _>>()?)
+        }))
+    }
+
+    fn fold<'a>(
+        &'a self,
+        queue: &'a str,
+        held: Vec<(u64, u32)>,
+        into: &'a str,
+        task: Task,
+    ) -> Answer<'a, bool> {
+        let (queue, into) = (queue.to_owned(), into.to_owned());
+        Box::pin(self.writer.write(move |connection, now| {
+            let mut holds = connection
+                .prepare_cached("SELECT appended FROM task WHERE queue = ?1 AND id = ?2 AND attempts = ?3")?;
+            let mut oldest: i64 = now;
+            for (id, attempt) in &held {
+                match holds.query_row((&queue, id, attempt), first).optional()? {
+                    Some(appended) => oldest = oldest.min(appended),
+                    None => return Ok(false),
+                }
+            }
+            let mut remove = connection.prepare_cached("DELETE FROM task WHERE queue = ?1 AND id = ?2")?;
+            for (id, _) in &held {
+                remove.execute((&queue, id))?;
+            }
+            let due = now.saturating_add(milliseconds(task.after));
+            let mut add = connection.prepare_cached(ADD)?;
+            add.query_row((&into, &task.content, oldest, due), first::<i64>)?;
+            Ok(true)
         }))
     }
 

@@ -5,6 +5,7 @@
 mod key_value;
 mod kill;
 mod queue;
+mod s3;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

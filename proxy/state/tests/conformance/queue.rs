@@ -92,6 +92,24 @@ async fn says_how_much_there_is(queue: &dyn Queue, time: &Time) {
     assert_eq!(queue.standing("s").await, Ok(Standing { length: 1, oldest: oldest(1) }));
 }
 
+async fn folds_several_into_one_or_none(queue: &dyn Queue, time: &Time) {
+    queue.append("f", vec![task("1"), task("2"), task("3")]).await.unwrap();
+    time.passes(1_000);
+    let held =
+        |leased: &[Leased]| leased.iter().map(|leased| (leased.id, leased.attempt)).collect::<Vec<_>>();
+    let two = held(&take(queue, "f", 2).await);
+    let lost = vec![two[0], (two[1].0, two[1].1 + 1)];
+    assert_eq!(queue.fold("f", lost, "g", task("1+2")).await, Ok(false), "the second is somebody else's");
+    assert_eq!(queue.standing("f").await.unwrap().length, 3);
+    assert_eq!(queue.standing("g").await, Ok(Standing::default()));
+    assert_eq!(queue.fold("f", two.clone(), "g", task("1+2")).await, Ok(true));
+    assert_eq!(queue.fold("f", two, "g", task("1+2")).await, Ok(false), "once");
+    let oldest = Some(Duration::from_secs(1));
+    assert_eq!(queue.standing("g").await, Ok(Standing { length: 1, oldest }));
+    assert_eq!(contents(&take(queue, "g", 9).await), ["1+2"]);
+    assert_eq!(contents(&take(queue, "f", 9).await), ["3"]);
+}
+
 #[tokio::test]
 async fn queue() {
     let fresh = fresh();
@@ -100,6 +118,7 @@ async fn queue() {
     is_held_by_who_says_so(&fresh.store, &fresh.time).await;
     waits_until_it_is_due(&fresh.store, &fresh.time).await;
     says_how_much_there_is(&fresh.store, &fresh.time).await;
+    folds_several_into_one_or_none(&fresh.store, &fresh.time).await;
 }
 
 #[tokio::test]
