@@ -8,8 +8,9 @@ use fireguard_plugin_host::{
 };
 use fireguard_state::{Embedded, Quota};
 
-use crate::config::grants::{Granted, Reachable};
+use crate::config::grants::{Granted, Objects, Reachable};
 use crate::config::{Plugin, Pseudonym};
+use crate::objects::BucketObjects;
 use crate::values::Values;
 
 /// The directory of a plugin's objects cannot be used.
@@ -32,7 +33,11 @@ pub fn grants(plugin: &Plugin, state: Option<&Arc<Embedded>>, looked_at: bool) -
     });
     let object_store = match object_store {
         Some(_) if looked_at => Some(ObjectStoreGrant { store: Arc::new(LookedAt) }),
-        Some((directory, bytes)) => {
+        Some((Objects::Bucket(bucket), bytes)) => {
+            let store = BucketObjects::new(bucket, &plugin.name, *bytes);
+            Some(ObjectStoreGrant { store: Arc::new(store) })
+        }
+        Some((Objects::Directory(directory), bytes)) => {
             let fault = |source| NoGrant { plugin: plugin.name.clone(), source };
             let store = Directory::open(directory, *bytes).map_err(fault)?;
             Some(ObjectStoreGrant { store: Arc::new(store) })
@@ -65,6 +70,13 @@ pub fn differences(granted: &Granted, add: &mut impl FnMut(&[u8])) {
         add(name.as_bytes());
         add(path.as_bytes());
         add(content);
+    }
+    // What is shown of a bucket shows no keys.
+    if let Some((Objects::Bucket(bucket), _)) = object_store
+        && let Some(access) = &bucket.place().access
+    {
+        add(access.key.as_bytes());
+        add(access.secret.as_bytes());
     }
     if let Some(Reachable { hosts, private, ca, timeout, body }) = http_out {
         add(format!("{hosts:?} {private:?} {ca:?} {timeout:?} {body}").as_bytes());

@@ -25,6 +25,7 @@ pub mod logging;
 pub mod logins;
 pub mod metadata;
 pub mod meters;
+pub mod objects;
 pub mod pages;
 pub mod pipeline;
 pub mod plugins;

@@ -7,7 +7,7 @@ use tokio::time::sleep;
 
 /// What a worker has taken comes again after this time, unless it says that it still has it: so soon does a successor
 /// go on where a process was killed.
-const LEASE: Duration = Duration::from_secs(15);
+pub const LEASE: Duration = Duration::from_secs(15);
 /// The pause after a first failure; it doubles with every further one.
 pub const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// No pause is longer.

@@ -60,7 +60,7 @@ pub use capability::http_out::{HttpOutFault, HttpOutGrant};
 pub use capability::key::{Secret, WeakKey};
 pub use capability::key_value::{Kept, KeyValueEntry, KeyValueFault, KeyValueGrant, KeyValueStore};
 pub use capability::object_store::{
-    Directory, DirectoryFault, Object, ObjectStore, ObjectStoreGrant, StoreFault, Stored,
+    Directory, DirectoryFault, Object, ObjectStore, ObjectStoreGrant, StoreFault, Stored, is_object_name,
 };
 pub use capability::pseudonym::{PseudonymFault, PseudonymGrant};
 pub use capability::terminology::{MapFault, TerminologyGrant};

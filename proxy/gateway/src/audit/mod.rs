@@ -3,6 +3,7 @@
 //! The stage `audit` notes; what was acknowledged as written is in the queue before the client learns of it, what was
 //! read when its answer has ended.
 
+mod bucket;
 mod files;
 mod notes;
 mod server;
@@ -61,10 +62,11 @@ impl Keeping {
         let Auditing { to, level, when_full, waiting } = auditing;
         let sink = match to {
             To::Files { folder, size } => Sink::Files(files::Files::new(folder, size)),
+            To::Bucket { bucket, gather } => Sink::Bucket(bucket::Objects::new(bucket, gather)),
             To::Server { name, replicas, references } => {
                 let before = before.and_then(|before| match &*before.sink {
                     Sink::Server(server) => Some(server.group()),
-                    Sink::Files(_) => None,
+                    Sink::Files(_) | Sink::Bucket(_) => None,
                 });
                 let group = Group::of(&name, *replicas, limits, before);
                 Sink::Server(server::Server::new(group, references))

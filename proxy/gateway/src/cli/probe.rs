@@ -23,7 +23,7 @@ pub(super) struct Finding {
     pub(super) text: String,
     /// The route, or the server if it was asked directly.
     pub(super) subject: String,
-    /// The server's name in the configuration.
+    /// The server's name in the configuration, or the bucket's.
     pub(super) upstream: String,
 }
 
@@ -42,6 +42,8 @@ pub(super) enum Topic {
     Paging,
     /// The server's address in answers.
     Leaks,
+    /// Objects.
+    Bucket,
 }
 
 impl Topic {
@@ -53,6 +55,7 @@ impl Topic {
             Self::Pool => "pool",
             Self::Paging => "paging",
             Self::Leaks => "leaks",
+            Self::Bucket => "bucket",
         }
     }
 }

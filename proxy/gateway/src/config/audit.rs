@@ -2,22 +2,25 @@
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use fireguard_access::decision::AuditLevel;
+use fireguard_state::s3::Bucket;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::replicas::Replicas;
 use super::resolve::Resolver;
-use super::units::Size;
+use super::units::{Size, Time};
 use super::{Problem, defaults, file};
 
 /// Who did what, noted as FHIR AuditEvents. They wait in the database of `[state]` until they have arrived.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Audit {
-    /// Where they go: `upstream:NAME`, a FHIR server of `[upstreams]`, or `files:FOLDER`, made if need be.
+    /// Where they go: `upstream:NAME`, a FHIR server of `[upstreams]`; `files:FOLDER`, made if need be; or `bucket:NAME`, a
+    /// bucket of `[buckets]`.
     #[schemars(with = "String")]
     pub to: Spanned<String>,
     /// How closely it is looked at; a policy may ask for more.
@@ -37,6 +40,9 @@ pub struct Audit {
     /// How large a file becomes before the next is begun.
     #[serde(default = "file_size")]
     pub file_size: Size,
+    /// How long events are gathered for one object of a bucket, which holds 1000 at the most.
+    #[serde(default = "gather")]
+    pub gather: Time,
 }
 
 /// How closely the audit looks.
@@ -95,6 +101,13 @@ pub enum To {
         /// How large one becomes, in bytes.
         size: u64,
     },
+    /// Into a bucket.
+    Bucket {
+        /// The bucket.
+        bucket: Bucket,
+        /// How long they are gathered for one object.
+        gather: Duration,
+    },
 }
 
 impl Resolver<'_> {
@@ -124,8 +137,16 @@ impl Resolver<'_> {
                 let folder = self.path(&Spanned::new(audit.to.span(), folder.to_owned()));
                 To::Files { folder, size: audit.file_size.0 }
             }
+            Some(("bucket", name)) => {
+                // One that does not hold together is told of where it stands.
+                if !file.buckets.contains_key(name) {
+                    let name = Spanned::new(audit.to.span(), name.to_owned());
+                    self.unknown("bucket", &name, file.buckets.keys().map(String::as_str));
+                }
+                To::Bucket { bucket: self.buckets.get(name)?.clone(), gather: audit.gather.0 }
+            }
             _ => {
-                self.problem(&audit.to, "write \"upstream:NAME\" or \"files:FOLDER\"");
+                self.problem(&audit.to, "write \"upstream:NAME\", \"files:FOLDER\" or \"bucket:NAME\"");
                 return None;
             }
         };
@@ -135,6 +156,10 @@ impl Resolver<'_> {
 
 fn waiting() -> NonZeroU32 {
     NonZeroU32::new(defaults::AUDIT_WAITING).unwrap_or(NonZeroU32::MIN)
+}
+
+fn gather() -> Time {
+    Time(defaults::AUDIT_GATHER)
 }
 
 fn file_size() -> Size {
@@ -167,6 +192,10 @@ mod tests {
         let config = parse(&format!("{state}to = \"files:audit\"\nwhen_full = \"pass\"")).unwrap();
         let files = Path::new("/etc/audit");
         assert!(matches!(config.audit.unwrap().to, To::Files { folder, .. } if folder == files));
+        let bucket = "[buckets.b]\nbucket = \"abc\"\nendpoint = \"http://127.0.0.1:1\"\n";
+        let config = parse(&format!("{bucket}{state}to = \"bucket:b\"\ngather = \"1s\"")).unwrap();
+        let expected = |gather| gather == Duration::from_secs(1);
+        assert!(matches!(config.audit.unwrap().to, To::Bucket { gather, .. } if expected(gather)));
         assert!(!parse("").unwrap().routes[0].audit);
     }
 
@@ -176,6 +205,13 @@ mod tests {
         for (audit, expected) in [
             ("[audit]\nto = \"files:audit\"".to_owned(), "there is none"),
             (format!("{state}[audit]\nto = \"upstream:happi\""), "did you mean \"hapi\"?"),
+            (
+                format!(
+                    "{state}[buckets.aws]\nbucket = \"abc\"\nregion = \"x\"\n[audit]\nto = \"bucket:awz\""
+                ),
+                "did you mean \"aws\"?",
+            ),
+            (format!("{state}[audit]\nto = \"bucket:b\""), "there is no bucket named \"b\""),
             (format!("{state}[audit]\nto = \"files:\""), "upstream:NAME"),
             (format!("{state}[audit]\nto = \"hapi\""), "upstream:NAME"),
             (format!("{state}[audit]\nto = \"files:a\"\nlevel = \"all\""), "unknown variant"),

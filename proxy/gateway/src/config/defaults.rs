@@ -77,6 +77,13 @@ pub const PAGE_LIFETIME: Duration = Duration::from_secs(3600);
 pub const AUDIT_WAITING: u32 = 100_000;
 /// How large a file of audit events becomes.
 pub const AUDIT_FILE: u64 = 64 << 20;
+/// How long audit events are gathered for one object of a bucket: some 8000 objects a day.
+pub const AUDIT_GATHER: Duration = Duration::from_secs(10);
+
+/// The region of buckets on servers that have none.
+pub const BUCKET_REGION: &str = "us-east-1";
+/// One attempt to put an object into a bucket, or to read one.
+pub const BUCKET_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The largest request body.
 pub const REQUEST_BODY: u64 = 64 << 20;

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::audit::Audit;
+use super::buckets::S3Bucket;
 use super::certificates::{CertificateClient, ClientAuth};
 use super::credentials::Credentials;
 use super::defaults;
@@ -53,6 +54,10 @@ pub struct File {
     /// What is kept durably.
     #[serde(default)]
     pub state: State,
+    /// Buckets of S3 servers, by a name of your choice.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, S3Bucket>")]
+    pub buckets: BTreeMap<String, Spanned<S3Bucket>>,
     /// Who did what.
     pub audit: Option<Audit>,
     /// Links to further pages.
@@ -365,8 +370,9 @@ pub struct Grants {
     pub terminology: Option<Terminology>,
     /// Requests to the FHIR server.
     pub fhir_client: Option<FhirClient>,
-    /// Files in a directory.
-    pub object_store: Option<ObjectStore>,
+    /// Objects: files in a directory, or in a bucket.
+    #[schemars(with = "Option<ObjectStore>")]
+    pub object_store: Option<Spanned<ObjectStore>>,
     /// Requests to other hosts.
     pub http_out: Option<HttpOut>,
     /// In the request phase it may ask for another type, id, version or operation than the caller, and what is written

@@ -5,7 +5,8 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use fireguard_plugin_host::HttpOutGrant;
+use fireguard_plugin_host::{HttpOutGrant, is_object_name};
+use fireguard_state::s3::Bucket;
 use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -45,14 +46,17 @@ pub struct FhirClient {
     pub route: Option<Spanned<String>>,
 }
 
-/// Files in a directory.
+/// Objects: files in a directory, or in a bucket. One of both is named.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ObjectStore {
     /// The directory. It is made if need be, and belongs to the plugin alone.
-    #[schemars(with = "String")]
-    pub directory: Spanned<String>,
-    /// How much all files may be together.
+    #[schemars(with = "Option<String>")]
+    pub directory: Option<Spanned<String>>,
+    /// The bucket, of `[buckets]`. The plugin's keys begin with `plugins/`, its name and a slash.
+    #[schemars(with = "Option<String>")]
+    pub bucket: Option<Spanned<String>>,
+    /// How much all objects may be together.
     pub bytes: Option<Size>,
 }
 
@@ -86,8 +90,8 @@ pub struct Granted {
     pub terminology: Option<Vec<(String, String, Vec<u8>)>>,
     /// The route; none: that of each exchange.
     pub fhir_client: Option<Option<String>>,
-    /// The directory, and how many bytes it may hold.
-    pub object_store: Option<(PathBuf, u64)>,
+    /// Where objects are, and how many bytes they may be.
+    pub object_store: Option<(Objects, u64)>,
     /// Where it may send to.
     pub http_out: Option<Reachable>,
 }
@@ -107,16 +111,23 @@ pub struct Reachable {
     pub body: u64,
 }
 
+/// Where the objects of a plugin are.
+#[derive(Debug)]
+pub enum Objects {
+    /// In a directory.
+    Directory(PathBuf),
+    /// In a bucket, below the plugin's name.
+    Bucket(Bucket),
+}
+
 impl Resolver<'_> {
     /// The grants of a plugin, but for those that are resolved with it.
-    pub(super) fn granted(&mut self, grants: &file::Grants, file: &file::File) -> Granted {
+    pub(super) fn granted(&mut self, plugin: &str, grants: &file::Grants, file: &file::File) -> Granted {
         Granted {
             key_value: grants.key_value.as_ref().and_then(|grant| self.key_value(grant, file)),
             terminology: grants.terminology.as_ref().map(|grant| self.maps(grant)),
             fhir_client: grants.fhir_client.as_ref().and_then(|grant| self.fhir_client(grant, file)),
-            object_store: grants.object_store.as_ref().map(|ObjectStore { directory, bytes }| {
-                (self.path(directory), bytes.map_or(defaults::PLUGIN_OBJECTS, |bytes| bytes.0))
-            }),
+            object_store: grants.object_store.as_ref().and_then(|grant| self.objects(plugin, grant, file)),
             http_out: grants.http_out.as_ref().map(|grant| self.reachable(grant)),
         }
     }
@@ -131,6 +142,36 @@ impl Resolver<'_> {
         let KeyValue { entries, bytes } = grant.get_ref();
         let entries = entries.map_or(defaults::PLUGIN_VALUES, |entries| u64::from(entries.get()));
         Some((entries, bytes.map_or(defaults::PLUGIN_VALUE_BYTES, |bytes| bytes.0)))
+    }
+
+    fn objects(
+        &mut self,
+        plugin: &str,
+        grant: &Spanned<ObjectStore>,
+        file: &file::File,
+    ) -> Option<(Objects, u64)> {
+        let ObjectStore { directory, bucket, bytes } = grant.get_ref();
+        let objects = match (directory, bucket) {
+            (Some(directory), None) => Objects::Directory(self.path(directory)),
+            (None, Some(name)) => {
+                if !file.buckets.contains_key(name.get_ref()) {
+                    self.unknown("bucket", name, file.buckets.keys().map(String::as_str));
+                }
+                // Otherwise the objects of one could be below another's.
+                if plugin.contains('/') || !is_object_name(plugin) {
+                    let message = "a plugin with objects in a bucket has a name of letters, digits, '.', '-', '_' and \
+                                   '=', which is part of their keys";
+                    self.problem(name, message);
+                }
+                Objects::Bucket(self.buckets.get(name.get_ref())?.clone())
+            }
+            _ => {
+                let message = "name where objects are: directory = \"…\" or bucket = \"…\"";
+                self.problems.push(Problem::at(grant.span(), message));
+                return None;
+            }
+        };
+        Some((objects, bytes.map_or(defaults::PLUGIN_OBJECTS, |bytes| bytes.0)))
     }
 
     fn maps(&mut self, grant: &Terminology) -> Vec<(String, String, Vec<u8>)> {
@@ -224,7 +265,17 @@ mod tests {
             ("[plugins.p.grants.http_out]\nhosts = [\"https://*.example\"]\n", "a host is a scheme, a name"),
             ("[plugins.p.grants.http_out]\nhosts = []\nprivate = [\"10.0.0.0/99\"]\n", "not a network"),
             ("[plugins.p.grants.http_out]\nhosts = []\nprivat = []\n", "unknown field `privat`"),
-            ("[plugins.p.grants.object_store]\nbytes = \"1MiB\"\n", "missing field `directory`"),
+            ("[plugins.p.grants.object_store]\nbytes = \"1MiB\"\n", "name where objects are"),
+            (
+                "[plugins.p.grants.object_store]\nbucket = \"b\"\ndirectory = \"d\"\n",
+                "name where objects are",
+            ),
+            ("[plugins.p.grants.object_store]\nbucket = \"b\"\n", "there is no bucket named \"b\""),
+            (
+                "[plugins.\"a/b\"]\ncomponent = \"p.wasm\"\n[plugins.\"a/b\".grants]\nobject_store = { bucket = \"b\" }\n\
+                 [buckets.b]\nbucket = \"abc\"\nregion = \"eu-central-1\"\n",
+                "has a name of letters",
+            ),
         ] {
             let text = parse(grants).unwrap_err();
             assert!(text.contains(message), "{grants}: {text}");

@@ -1,6 +1,7 @@
 //! The configuration: read, checked as a whole, resolved.
 
 pub mod audit;
+pub mod buckets;
 pub mod certificates;
 pub mod credentials;
 pub mod defaults;
@@ -18,6 +19,7 @@ pub mod units;
 mod upstream;
 pub mod users;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -27,6 +29,7 @@ use fireguard_access::authentication::certificate::Clients;
 use fireguard_access::policy::Decisions;
 use fireguard_access::surface::Surface;
 use fireguard_fhir::base::Base;
+use fireguard_state::s3::Bucket;
 use fireguard_traffic::breaker::BreakerPolicy;
 use fireguard_traffic::concurrency::{Bounds, Waiting};
 use fireguard_traffic::forwarded::TrustedPeers;
@@ -59,6 +62,8 @@ pub struct Config {
     pub plugins: Vec<Plugin>,
     /// The directory of what is kept durably.
     pub state: Option<PathBuf>,
+    /// Buckets of S3 servers, by their names.
+    pub buckets: BTreeMap<String, Bucket>,
     /// Who did what, and where that is noted.
     pub audit: Option<audit::Auditing>,
     /// Links to further pages.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use fireguard_access::policy::Policies;
 use fireguard_access::surface::Surface;
 use fireguard_fhir::base::Base;
+use fireguard_state::s3::Bucket;
 use fireguard_traffic::forwarded::TrustedPeers;
 use http::HeaderValue;
 use toml::Spanned;
@@ -20,7 +21,8 @@ use super::{Config, Pages, Plugin, Problem, Pseudonym, Route, Server, Tls, defau
 
 /// Resolves every reference and value, and collects all that is wrong.
 pub(super) fn resolve(file: file::File, folder: &Path) -> Result<Config, Vec<Problem>> {
-    let mut resolver = Resolver { folder, problems: Vec::new() };
+    let mut resolver = Resolver { folder, problems: Vec::new(), buckets: BTreeMap::new() };
+    resolver.buckets = resolver.buckets(&file.buckets);
     let server = resolver.server(&file.server);
     let admin = resolver.address(&file.admin.listen);
     let pages = resolver.pages(&file.pages);
@@ -58,6 +60,7 @@ pub(super) fn resolve(file: file::File, folder: &Path) -> Result<Config, Vec<Pro
             routes,
             plugins,
             state,
+            buckets: resolver.buckets,
             audit,
             pages,
             limits: file.limits,
@@ -125,6 +128,8 @@ struct Known {
 pub(super) struct Resolver<'a> {
     folder: &'a Path,
     pub(super) problems: Vec<Problem>,
+    /// Those of the file that hold together.
+    pub(super) buckets: BTreeMap<String, Bucket>,
 }
 
 impl Resolver<'_> {
@@ -324,7 +329,7 @@ impl Resolver<'_> {
             settings,
             files,
             pseudonym,
-            grants: self.granted(&plugin.grants, file),
+            grants: self.granted(name, &plugin.grants, file),
             retarget: plugin.grants.retarget,
             cpu_per_call: plugin.cpu_per_call.map_or(defaults::PLUGIN_CPU, |t| t.0),
             wall_per_call: plugin.wall_per_call.map_or(defaults::PLUGIN_WALL, |t| t.0),

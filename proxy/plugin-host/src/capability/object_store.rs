@@ -8,13 +8,14 @@ use std::sync::Arc;
 
 use wasmtime::component::{HasData, Linker};
 
-use self::name::{is_name, is_prefix};
+use self::name::is_prefix;
 use super::error;
 use super::grant::{Allowance, Held};
 use crate::contract::{Error, Field, object_store};
 use crate::host::HostState;
 
 pub use self::directory::{Directory, DirectoryFault};
+pub use self::name::is_object_name;
 pub use self::store::{Object, ObjectStore, StoreFault, Stored};
 
 /// The largest object. It is all there at once, here and in the guest.
@@ -100,7 +101,7 @@ impl object_store::Host for State {
 fn named(name: &str) -> Result<(), Error> {
     let message = "a name has segments of letters, digits, '.', '-', '_' and '=' that do not begin with '.', up to \
                    512 bytes";
-    if is_name(name) { Ok(()) } else { Err(error("invalid", message)) }
+    if is_object_name(name) { Ok(()) } else { Err(error("invalid", message)) }
 }
 
 fn refused(fault: StoreFault) -> Error {

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions};
 
-use super::name::is_name;
+use super::name::is_object_name;
 use super::store::{Object, ObjectStore, StoreFault, Stored};
 
 /// Files that are being written are named so; no object is.
@@ -223,7 +223,7 @@ fn visit(
         let entry = entry?;
         let name = entry.file_name();
         // What has no object's name is none.
-        let Some(name) = name.to_str().filter(|name| is_name(name)) else { continue };
+        let Some(name) = name.to_str().filter(|name| is_object_name(name)) else { continue };
         let (kind, name) = (entry.file_type()?, format!("{place}{name}"));
         if kind.is_dir() {
             let below = format!("{name}/");

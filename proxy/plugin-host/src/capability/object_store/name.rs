@@ -7,7 +7,7 @@ const LONGEST_SEGMENT: usize = 255;
 
 /// Whether this names an object: segments of letters, digits, `.`, `-`, `_` and `=`, separated by `/`. None begins with
 /// a dot: so there is no `..`, and room for the files that are being written.
-pub(super) fn is_name(text: &str) -> bool {
+pub fn is_object_name(text: &str) -> bool {
     text.len() <= LONGEST && text.split('/').all(is_segment)
 }
 
@@ -56,14 +56,14 @@ mod tests {
             ("a:b", false, false),
             ("a%2fb", false, false),
         ] {
-            assert_eq!((is_name(name), is_prefix(name)), (name_too, prefix_too), "{name}");
+            assert_eq!((is_object_name(name), is_prefix(name)), (name_too, prefix_too), "{name}");
         }
     }
 
     proptest! {
         #[test]
         fn a_name_stays_below_its_folder(text in "[a.=/ \\\\-]{0,12}") {
-            if is_name(&text) {
+            if is_object_name(&text) {
                 let path = std::path::Path::new(&text);
                 prop_assert!(path.components().all(|part| matches!(part, std::path::Component::Normal(_))));
                 prop_assert!((0..=text.len()).all(|end| is_prefix(&text[..end]) || text[..end].ends_with("/.")));
