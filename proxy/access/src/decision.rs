@@ -83,6 +83,9 @@ pub struct Denied {
     pub policies: Vec<Arc<str>>,
 }
 
+/// The words of [`Denied::message`] for what no policy permits.
+pub const NOTHING: &str = "nothing permits this";
+
 /// What is allowed, and how far.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Allowed {
@@ -134,6 +137,15 @@ pub trait Judge: Send + Sync + fmt::Debug {
 
     /// Of a resource that is known: as it is stored, as it will be, or as it is about to be shown.
     fn resource(&self, action: &Action, resource: &Resource) -> Permission;
+
+    /// Whether it matters how something is asked for: then a Bundle is not judged but by its entries, each with a judge
+    /// of its own.
+    fn asks_how(&self) -> bool {
+        false
+    }
+
+    /// The plugins that any permit could ask for, whatever the resources are and whatever scopes say.
+    fn plugins(&self, access: &Access) -> BTreeSet<String>;
 }
 
 impl Bound {

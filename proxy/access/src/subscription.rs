@@ -99,6 +99,10 @@ mod tests {
             let resource_type = Some(resource.resource_type);
             self.request(&Access { action: action.clone(), resource_type, id: None })
         }
+
+        fn plugins(&self, _: &Access) -> std::collections::BTreeSet<String> {
+            std::collections::BTreeSet::new()
+        }
     }
 
     #[test]

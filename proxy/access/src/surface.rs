@@ -143,6 +143,17 @@ impl Surface {
         self.operations.contains(operation)
     }
 
+    /// Whether it lets less through than a route does of which nothing is said.
+    pub fn is_narrow(&self) -> bool {
+        let usual = operations::READ_ONLY_DEFAULT.iter().all(|name| self.operations.contains(*name));
+        self.read_only || !usual || self.search_parameters.is_some()
+    }
+
+    /// The operations that it lets through.
+    pub fn operations(&self) -> impl Iterator<Item = &str> {
+        self.operations.iter().map(String::as_str)
+    }
+
     fn judge_parameters(&self, interaction: &Interaction, parameters: &Parameters) -> Result<(), Refusal> {
         let Some(list) = &self.search_parameters else { return Ok(()) };
         let resource_type = interaction.resource_type();

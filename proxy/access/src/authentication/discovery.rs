@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::fetch::{Fetch, Question};
 
 /// The document, as far as it matters here or to SMART applications.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Discovery {
     /// Whose it is.
     issuer: String,

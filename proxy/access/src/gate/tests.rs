@@ -50,6 +50,10 @@ impl Judge for Table {
         let resource_type = Some(resource.resource_type);
         self.request(&Access { action: action.clone(), resource_type, id: resource.id.clone() })
     }
+
+    fn plugins(&self, _: &Access) -> BTreeSet<String> {
+        BTreeSet::new()
+    }
 }
 
 fn request(method: &str, target: &str) -> Request {

@@ -1,5 +1,6 @@
 //! A judge that lets everything pass, and notes what it would have refused: to try policies out on what is going on.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::decision::{Access, Action, Allowed, Bound, Denied, Judge, Obligations, Permission, Resource};
@@ -32,6 +33,10 @@ impl Judge for AuditOnly {
             self.note("resource", action, resource.resource_type.as_str(), &denied);
         }
         everything()
+    }
+
+    fn plugins(&self, _: &Access) -> BTreeSet<String> {
+        BTreeSet::new()
     }
 }
 
@@ -69,6 +74,10 @@ mod tests {
 
         fn resource(&self, _: &Action, _: &Resource) -> Permission {
             self.request(&Access { action: Action::Read, resource_type: None, id: None })
+        }
+
+        fn plugins(&self, _: &Access) -> BTreeSet<String> {
+            BTreeSet::new()
         }
     }
 

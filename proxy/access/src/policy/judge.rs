@@ -4,18 +4,20 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use cedar_policy::{Context, Entity};
+use cedar_policy::Context;
 use fireguard_fhir::ResourceType;
 use fireguard_fhir::interaction::Request;
 use fireguard_fhir::smart::operations;
 
-use super::entities::{self, NotAsked};
+use super::entities::{self, Asking, Caller, Which};
 use super::memory::Memory;
 use super::policies::{self, Permit, Policies, Question, Verdict};
 use super::relax::Known;
 use super::scopes::{self, Granted};
 use super::{bounds, schema};
-use crate::decision::{Access, Action, Allowed, Bound, Denied, Judge, Obligations, Permission, Resource};
+use crate::decision::{
+    Access, Action, Allowed, Bound, Denied, Judge, NOTHING, Obligations, Permission, Resource,
+};
 use crate::principal::Principal;
 use crate::shared_types::{Sharing, sharing};
 
@@ -31,8 +33,9 @@ pub(super) struct Decider {
 #[derive(Debug)]
 struct Asked {
     policies: Arc<Policies>,
+    principal: Arc<Principal>,
     /// The caller and how it asks; none: they cannot be told to policies.
-    known: Option<(Entity, Context)>,
+    known: Option<(Caller, Context)>,
 }
 
 impl Decider {
@@ -44,9 +47,10 @@ impl Decider {
         now: SystemTime,
     ) -> Self {
         let policies = policies.map(|policies| {
-            let known = entities::caller(&principal)
+            let now = policies.asks_for_the_time().then_some(now);
+            let known = Caller::new(&principal)
                 .and_then(|caller| Ok((caller, entities::context(&principal, request, now)?)));
-            Asked { policies, known: known.ok() }
+            Asked { policies, principal: Arc::clone(&principal), known: known.ok() }
         });
         Self { principal, policies, memory: Mutex::default() }
     }
@@ -75,6 +79,28 @@ impl Judge for Decider {
         memory.keep_resource(action, resource, own, looks, &permission);
         permission
     }
+
+    fn asks_how(&self) -> bool {
+        self.policies.as_ref().is_some_and(|asked| asked.policies.asks_how())
+    }
+
+    fn plugins(&self, access: &Access) -> BTreeSet<String> {
+        let Some(asked) = &self.policies else { return BTreeSet::new() };
+        let named = asked.policies.plugins();
+        if named.is_empty() {
+            return BTreeSet::new();
+        }
+        let known = if access.resource_type.is_some() { Known::Type } else { Known::Nothing };
+        let who = (&self.principal.roles, access.resource_type);
+        let any = Which::Any(access.resource_type);
+        match asked.ask(Question::May(known), &access.action, who, any) {
+            Ok(permits) => policies::obligations(permits.into_iter()).plugins,
+            // Nothing is shown by what nothing permits.
+            Err(denied) if denied == nothing(denied.policies.clone()) => BTreeSet::new(),
+            // What could not be asked may ask for any.
+            Err(_) => named.into_keys().map(str::to_owned).collect(),
+        }
+    }
 }
 
 impl Decider {
@@ -96,8 +122,8 @@ impl Decider {
         let Some(asked) = &self.policies else { return Ok(allowed(by_scopes)) };
         let known = if access.resource_type.is_some() { Known::Type } else { Known::Nothing };
         let who = (&self.principal.roles, access.resource_type);
-        let any = entities::any_resource(access.resource_type);
-        let may = asked.ask(Question::May(known), &access.action, who, any.clone())?;
+        let any = Which::Any(access.resource_type);
+        let may = asked.ask(Question::May(known), &access.action, who, any)?;
         let certain = if known == Known::Type && !asked.policies.depends(schema::name(&access.action)) {
             may.clone()
         } else {
@@ -124,7 +150,7 @@ impl Decider {
         let Some(asked) = &self.policies else { return Ok(allowed(Granted { bounds, each: false })) };
         let who = (&self.principal.roles, Some(resource.resource_type));
         let tenant = entities::tenant(resource, asked.policies.tenant_tag());
-        let mut permits = asked.ask(Question::Resource, action, who, entities::resource(resource, tenant))?;
+        let mut permits = asked.ask(Question::Resource, action, who, Which::This(resource, tenant))?;
         permits.retain(|permit| !permit.obliged.narrow || own);
         if permits.is_empty() {
             return Err(nothing(Vec::new()));
@@ -174,22 +200,19 @@ impl Asked {
         question: Question,
         action: &Action,
         who: (&BTreeSet<String>, Option<ResourceType>),
-        resource: Result<Entity, NotAsked>,
+        which: Which<'_>,
     ) -> Result<Vec<&Permit>, Denied> {
         let unable = |_| Denied {
             message: "the policies of this server could not be asked".into(),
             scope: None,
             policies: Vec::new(),
         };
-        let Some((caller, context)) = self.known.clone() else { return Err(unable(())) };
-        let act = entities::action(action).map_err(|_| unable(()))?;
-        let resource = resource.map_err(|_| unable(()))?;
+        let Some((caller, context)) = &self.known else { return Err(unable(())) };
         let name = schema::name(action);
-        match self
-            .policies
-            .ask(question, name, who, [caller, act, resource], context)
-            .map_err(|_| unable(()))?
-        {
+        let chosen = self.policies.choose(question, name, who).map_err(|_| unable(()))?;
+        let Some(chosen) = chosen else { return Err(nothing(Vec::new())) };
+        let asking = Asking { principal: &self.principal, caller, action, which, context, groups: chosen.groups };
+        match self.policies.ask(&chosen, asking).map_err(|_| unable(()))? {
             Verdict::Permitted(permits) => Ok(permits),
             Verdict::Denied(policies) => Err(nothing(policies)),
             Verdict::Failed(policies) => Err(Denied {
@@ -207,9 +230,10 @@ fn allowed(granted: Granted) -> Allowed {
 }
 
 fn nothing(policies: Vec<Arc<str>>) -> Denied {
-    let message = if policies.is_empty() { "nothing permits this" } else { "a policy forbids this" };
+    let message = if policies.is_empty() { NOTHING } else { "a policy forbids this" };
     Denied { message: message.into(), scope: None, policies }
 }
 
+mod reach;
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,8 @@ mod bounds;
 pub mod cases;
 pub mod describe;
 mod entities;
+mod extent;
+mod heads;
 mod judge;
 mod load;
 mod memory;
@@ -23,6 +25,7 @@ use crate::decision::Judge;
 use crate::principal::Principal;
 
 pub use audit_only::WOULD_REFUSE;
+pub use extent::{Extent, Reach};
 pub use load::Fault;
 pub use policies::Policies;
 

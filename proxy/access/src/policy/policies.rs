@@ -5,12 +5,14 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use cedar_policy::{
-    ActionConstraint, AuthorizationError, Authorizer, Context, Decision, Effect, Entities, Entity, Policy,
-    PolicyId, PolicySet, PrincipalConstraint, Request, ResourceConstraint, pst,
+    ActionConstraint, AuthorizationError, Authorizer, Decision, Effect, Policy, PolicyId, PolicySet,
+    PrincipalConstraint, ResourceConstraint, pst,
 };
 use fireguard_fhir::ResourceType;
+use rustc_hash::FxBuildHasher;
 
-use super::entities::NotAsked;
+use super::entities::{Asking, NotAsked};
+use super::heads::{self, Decided};
 use super::load::{self, Fault, Loaded};
 use super::obligations::Obliged;
 use super::relax::{self, Known, Side};
@@ -25,9 +27,12 @@ pub struct Policies {
     permits: HashMap<PolicyId, Permit>,
     forbids: HashMap<PolicyId, Arc<str>>,
     looks: Looks,
+    /// One of them tells callers apart that are alike in all but who they are.
+    personal: bool,
     tenant_tag: Option<String>,
     /// As they are written, in their order.
     texts: Vec<Arc<str>>,
+    asks_how: bool,
 }
 
 /// A permit.
@@ -75,7 +80,15 @@ struct Sets {
     depends: bool,
     forms: Vec<Arc<Form>>,
     /// Those whose heads may hold, by the question and their places: most are for other roles and types.
-    made: RwLock<HashMap<Selected, Arc<PolicySet>>>,
+    made: RwLock<HashMap<Selected, Arc<Chosen>, FxBuildHasher>>,
+}
+
+/// Policies for an action whose heads hold, but for what [`heads::without`] leaves of them.
+#[derive(Debug)]
+pub(super) struct Chosen {
+    set: PolicySet,
+    /// One of them asks in which groups something is.
+    pub(super) groups: bool,
 }
 
 /// A question, and the places of the policies that it is put to.
@@ -115,9 +128,33 @@ impl Policies {
         named.collect()
     }
 
+    /// Whether one of them tells callers apart that are alike in all but who they are.
+    pub(super) fn is_personal(&self) -> bool {
+        self.personal
+    }
+
+    /// The types that any of them names: of the others they all say the same.
+    pub(super) fn types(&self) -> BTreeSet<ResourceType> {
+        let named = |text: &Arc<str>| -> Vec<ResourceType> {
+            let rest = text.split("Type::\"").skip(1);
+            rest.filter_map(|rest| ResourceType::parse(rest.split('"').next()?)).collect()
+        };
+        self.texts.iter().flat_map(named).collect()
+    }
+
     /// Whether any of the policies for this action looks at more of a resource than its type.
     pub(super) fn depends(&self, action: &str) -> bool {
         self.sets.get(action).is_some_and(|sets| sets.depends)
+    }
+
+    /// Whether any of them looks at how something is asked for: the interaction, the operation, parameters.
+    pub(super) fn asks_how(&self) -> bool {
+        self.asks_how
+    }
+
+    /// Whether any of them may look at the time. Those that do write `context.time`, or `time` otherwise.
+    pub(super) fn asks_for_the_time(&self) -> bool {
+        self.texts.iter().any(|text| text.contains("time"))
     }
 
     /// What they look at of a resource.
@@ -130,23 +167,22 @@ impl Policies {
         self.tenant_tag.as_deref()
     }
 
-    /// Asks. `action` is the name of one in the schema; `roles` are those of the caller, `ty` the resource's type if one is
-    /// known.
-    pub(super) fn ask(
+    /// The policies to ask. `action` is the name of one in the schema; `roles` are those of the caller, `ty` the resource's
+    /// type if one is known. None: there are none for the action.
+    pub(super) fn choose(
         &self,
         question: Question,
         action: &str,
         (roles, ty): (&BTreeSet<String>, Option<ResourceType>),
-        [caller, act, resource]: [Entity; 3],
-        context: Context,
-    ) -> Result<Verdict<'_>, NotAsked> {
-        let Some(sets) = self.sets.get(action) else { return Ok(Verdict::Denied(Vec::new())) };
-        let set = sets.select(question, roles, ty).map_err(NotAsked::because)?;
-        let uids = [caller.uid(), act.uid(), resource.uid()];
-        let [who, what, which] = uids;
-        let request = Request::new(who, what, which, context, None).map_err(NotAsked::new)?;
-        let entities = Entities::from_entities([caller, act, resource], None).map_err(NotAsked::new)?;
-        let answer = Authorizer::new().is_authorized(&request, &set, &entities);
+    ) -> Result<Option<Arc<Chosen>>, NotAsked> {
+        let Some(sets) = self.sets.get(action) else { return Ok(None) };
+        sets.select(question, roles, ty).map(Some).map_err(NotAsked::because)
+    }
+
+    /// Asks those that were chosen.
+    pub(super) fn ask(&self, chosen: &Chosen, asking: Asking) -> Result<Verdict<'_>, NotAsked> {
+        let (request, entities) = asking.in_words()?;
+        let answer = Authorizer::new().is_authorized(&request, &chosen.set, &entities);
         let diagnostics = answer.diagnostics();
         let failed: Vec<_> = diagnostics
             .errors()
@@ -169,8 +205,10 @@ impl Policies {
             permits: HashMap::new(),
             forbids: HashMap::new(),
             looks: Looks::default(),
+            personal: false,
             tenant_tag,
             texts: Vec::new(),
+            asks_how: false,
         };
         let mut forms = Vec::new();
         for (id, (policy, obliged)) in loaded.policies {
@@ -183,7 +221,10 @@ impl Policies {
                 }]
             })?;
             made.looks.join(&form.body);
-            made.texts.push(form.exact.to_string().into());
+            made.personal |= form.personal;
+            let text = form.exact.to_string();
+            made.asks_how |= asks_how(&text);
+            made.texts.push(text.into());
             match form.exact.effect() {
                 Effect::Permit => {
                     made.permits.insert(form.exact.id().clone(), Permit { id, obliged });
@@ -231,10 +272,16 @@ struct Form {
     /// The role that its head names.
     role: Option<String>,
     /// The type that its head names.
-    ty: Option<String>,
+    ty: Option<ResourceType>,
     body: pst::Template,
-    may: [Policy; 2],
-    must: [Policy; 2],
+    /// For a caller, an action and a type that its head is about.
+    chosen: Policy,
+    /// It asks in which groups something is, even then.
+    groups: bool,
+    personal: bool,
+    /// By what is known.
+    may: [Policy; Known::ALL.len()],
+    must: [Policy; Known::ALL.len()],
 }
 
 impl Form {
@@ -249,15 +296,6 @@ impl Form {
             Effect::Permit => (Side::May, Side::Must),
             Effect::Forbid => (Side::Must, Side::May),
         };
-        let relaxed = |known, side| -> Result<Policy, String> {
-            let body = relax::relax(&body, known, side).map_err(words)?;
-            let body = pst::StaticPolicy::try_from(body).map_err(|error| error.to_string())?;
-            Policy::from_pst(pst::Policy::Static(body)).map_err(words)
-        };
-        let (may, must) = (
-            [relaxed(Known::Type, gives)?, relaxed(Known::Nothing, gives)?],
-            [relaxed(Known::Type, takes)?, relaxed(Known::Nothing, takes)?],
-        );
         let named = |uid: cedar_policy::EntityUid, ty: &str| {
             (uid.type_name().basename() == ty).then(|| uid.id().unescaped().to_owned())
         };
@@ -269,26 +307,47 @@ impl Form {
             ResourceConstraint::In(uid) | ResourceConstraint::IsIn(_, uid) => named(uid, "Type"),
             _ => None,
         };
-        Ok(Self { exact, role, ty, body, may, must })
+        let ty = ty.and_then(|name| ResourceType::parse(&name));
+        let policy = |body: pst::Template| -> Result<Policy, String> {
+            let body = pst::StaticPolicy::try_from(body).map_err(|error| error.to_string())?;
+            Policy::from_pst(pst::Policy::Static(body)).map_err(words)
+        };
+        let decided = |of: &pst::Template, ty: bool| heads::without(of, Decided { role: role.is_some(), ty });
+        let relaxed = |known, side| -> Result<Policy, String> {
+            // Where nobody knows the type, its head is not decided.
+            let of = if known == Known::Nothing {
+                body.clone()
+            } else {
+                heads::without(&body, Decided { role: false, ty: ty.is_some() })
+            };
+            policy(decided(&relax::relax(&of, known, side).map_err(words)?, false))
+        };
+        let all = |side| -> Result<[Policy; Known::ALL.len()], String> {
+            let [ty, nothing, caller, anybody] = Known::ALL;
+            Ok([relaxed(ty, side)?, relaxed(nothing, side)?, relaxed(caller, side)?, relaxed(anybody, side)?])
+        };
+        let (may, must) = (all(gives)?, all(takes)?);
+        let of_caller = |side| relax::relax(&body, Known::Caller, side).map_err(words);
+        let personal = relax::is_personal(&of_caller(gives)?) || relax::is_personal(&of_caller(takes)?);
+        let left = decided(&body, ty.is_some());
+        let (groups, chosen) = (heads::asks_for_groups(&left), policy(left)?);
+        Ok(Self { exact, role, ty, body, chosen, groups, personal, may, must })
     }
 
     /// As it is asked.
     fn form(&self, question: Question) -> &Policy {
-        let [by_type, by_nothing] = match question {
-            Question::Resource => return &self.exact,
-            Question::May(_) => &self.may,
-            Question::Must(_) => &self.must,
+        let (forms, known) = match question {
+            Question::Resource => return &self.chosen,
+            Question::May(known) => (&self.may, known),
+            Question::Must(known) => (&self.must, known),
         };
-        match question {
-            Question::May(Known::Nothing) | Question::Must(Known::Nothing) => by_nothing,
-            _ => by_type,
-        }
+        forms.get(known as usize).unwrap_or(&self.chosen)
     }
 
     /// Whether its head lets it be about a caller with these roles, and about this type.
-    fn may_hold(&self, roles: &BTreeSet<String>, ty: Option<ResourceType>) -> bool {
-        self.role.as_ref().is_none_or(|role| roles.contains(role))
-            && self.ty.as_ref().zip(ty).is_none_or(|(own, ty)| own == ty.as_str())
+    fn may_hold(&self, roles: Option<&BTreeSet<String>>, ty: Option<ResourceType>) -> bool {
+        self.role.as_ref().zip(roles).is_none_or(|(role, roles)| roles.contains(role))
+            && self.ty.zip(ty).is_none_or(|(own, ty)| own == ty)
     }
 
     /// Whether its head lets it be about this action. What it does not let it be about it never holds for.
@@ -317,15 +376,20 @@ impl Sets {
         question: Question,
         roles: &BTreeSet<String>,
         ty: Option<ResourceType>,
-    ) -> Result<Arc<PolicySet>, String> {
+    ) -> Result<Arc<Chosen>, String> {
+        if ty.is_none() && question.knows_the_type() {
+            return Err("nobody says of which type the resource is".into());
+        }
+        let roles = Some(roles).filter(|_| !question.is_of_anybody());
         let places = (0_u32..).zip(&self.forms).filter(|(_, form)| form.may_hold(roles, ty));
         let key = (question.place(), places.map(|(place, _)| place).collect::<Vec<_>>());
         if let Some(known) = self.made.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return Ok(Arc::clone(known));
         }
-        let forms = key.1.iter().filter_map(|place| self.forms.get(*place as usize));
-        let set = PolicySet::from_policies(forms.map(|form| form.form(question).clone()));
-        let set = Arc::new(set.map_err(|error| error.to_string())?);
+        let forms = || key.1.iter().filter_map(|place| self.forms.get(*place as usize));
+        let set = PolicySet::from_policies(forms().map(|form| form.form(question).clone()));
+        let groups = forms().any(|form| form.groups);
+        let set = Arc::new(Chosen { set: set.map_err(|error| error.to_string())?, groups });
         let mut made = self.made.write().unwrap_or_else(PoisonError::into_inner);
         if made.len() < KEPT {
             made.insert(key, Arc::clone(&set));
@@ -339,8 +403,18 @@ impl Question {
         match self {
             Self::Resource => 0,
             Self::May(known) => 1 + known as usize,
-            Self::Must(known) => 3 + known as usize,
+            Self::Must(known) => 1 + Known::ALL.len() + known as usize,
         }
+    }
+
+    /// Whether it is about resources of one type.
+    fn knows_the_type(self) -> bool {
+        !matches!(self, Self::May(Known::Nothing) | Self::Must(Known::Nothing))
+    }
+
+    /// Whether nobody says who asks.
+    fn is_of_anybody(self) -> bool {
+        matches!(self, Self::May(Known::Anybody) | Self::Must(Known::Anybody))
     }
 }
 
@@ -356,6 +430,14 @@ impl Looks {
             }
         }
     }
+}
+
+/// Whether a policy, as Cedar writes it, looks at more of the context than what for and when.
+fn asks_how(policy: &str) -> bool {
+    policy
+        .split("context")
+        .skip(1)
+        .any(|of| ![".purposes", ".time"].iter().any(|known| of.starts_with(known)))
 }
 
 /// What several permits ask for together.

@@ -7,15 +7,24 @@
 use std::sync::Arc;
 
 use cedar_policy::pst::{BinaryOp, Clause, Expr, Literal, ResourceConstraint, Template, UnaryOp, Var};
-use cedar_policy::pst::{EntityOrSlot, PstConstructionError};
+use cedar_policy::pst::{EntityOrSlot, PrincipalConstraint, PstConstructionError};
 
-/// What is known of the resource.
+/// What is known of a resource, and of who asks for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Known {
-    /// Its type.
+    /// Its type, and the request.
     Type,
-    /// Nothing.
+    /// Nothing but the request.
     Nothing,
+    /// Its type, who asks, what for and when: not how.
+    Caller,
+    /// Its type.
+    Anybody,
+}
+
+impl Known {
+    /// All of them, each in its place.
+    pub(super) const ALL: [Self; 4] = [Self::Type, Self::Nothing, Self::Caller, Self::Anybody];
 }
 
 /// Which side to be on.
@@ -35,9 +44,14 @@ pub(super) fn depends(policy: &Template, known: Known) -> bool {
 
 /// The policy without what is not known.
 pub(super) fn relax(policy: &Template, known: Known, side: Side) -> Result<Template, PstConstructionError> {
-    let Template { id, effect, principal, action, .. } = policy.clone();
-    let head = head(&policy.resource).map(|head| Clause::When(Arc::new(head)));
-    let clauses = head.iter().chain(policy.clauses()).map(|clause| {
+    let Template { id, effect, mut principal, action, .. } = policy.clone();
+    let mut heads: Vec<_> =
+        head(&policy.resource).map(|head| Clause::When(Arc::new(head))).into_iter().collect();
+    if known == Known::Anybody && principal != PrincipalConstraint::Any {
+        principal = PrincipalConstraint::Any;
+        heads.push(Clause::When(Arc::new(Expr::Literal(Literal::Bool(side == Side::May)))));
+    }
+    let clauses = heads.iter().chain(policy.clauses()).map(|clause| {
         Clause::When(match clause {
             Clause::When(expr) => bound(expr, known, side),
             Clause::Unless(expr) => not(bound(expr, known, side.other())),
@@ -54,6 +68,44 @@ pub(super) fn attributes(policy: &Template) -> Option<Vec<String>> {
     let named = matches!(policy.resource, ResourceConstraint::Eq(_));
     let whole = named || !clauses.into_iter().all(|expr| collect(&expr, &mut found));
     (!whole).then_some(found)
+}
+
+/// Whether the policy looks at who exactly the caller is, so that it may tell two apart that are alike in all else.
+pub(super) fn is_personal(policy: &Template) -> bool {
+    let named = matches!(policy.principal, PrincipalConstraint::Eq(_));
+    named || policy.clauses().iter().any(|(Clause::When(expr) | Clause::Unless(expr))| personal(expr))
+}
+
+/// The attributes of a caller that nobody else has.
+const PERSONAL: [&str; 3] = ["subject", "patient", "fhirUser"];
+
+fn personal(expr: &Expr) -> bool {
+    let is_principal = |expr: &Expr| matches!(expr, Expr::Var(Var::Principal));
+    match expr {
+        Expr::GetAttr { expr, attr } if is_principal(expr) => PERSONAL.contains(&attr.to_string().as_str()),
+        Expr::HasAttr { expr, .. } if is_principal(expr) => false,
+        Expr::BinaryOp { op: BinaryOp::In, left, right } if is_principal(left) => personal(right),
+        Expr::Is { expr, in_expr, .. } if is_principal(expr) => {
+            in_expr.as_ref().is_some_and(|expr| personal(expr))
+        }
+        Expr::Var(Var::Principal) => true,
+        Expr::Literal(_) | Expr::Var(_) => false,
+        Expr::UnaryOp { expr, .. }
+        | Expr::GetAttr { expr, .. }
+        | Expr::HasAttr { expr, .. }
+        | Expr::Like { expr, .. } => personal(expr),
+        Expr::BinaryOp { left, right, .. } => personal(left) || personal(right),
+        Expr::Is { expr, in_expr, .. } => {
+            personal(expr) || in_expr.as_ref().is_some_and(|expr| personal(expr))
+        }
+        Expr::IfThenElse { cond, then_expr, else_expr } => {
+            [cond, then_expr, else_expr].into_iter().any(|expr| personal(expr))
+        }
+        Expr::Set(items) => items.iter().any(|item| personal(item)),
+        Expr::Record(fields) => fields.values().any(|field| personal(field)),
+        // What a later version of the language has.
+        _ => true,
+    }
 }
 
 /// The condition that the head of a policy is. None: none.
@@ -95,8 +147,13 @@ fn bound(expr: &Arc<Expr>, known: Known, side: Side) -> Arc<Expr> {
 
 /// Whether it looks at more of the resource than is known.
 fn looks(expr: &Expr, known: Known) -> bool {
-    let type_is_enough = known == Known::Type;
+    let type_is_enough = known != Known::Nothing;
     match expr {
+        Expr::GetAttr { expr, attr } if known == Known::Caller && is_context(expr) => {
+            !matches!(attr.to_string().as_str(), "purposes" | "time")
+        }
+        Expr::Var(Var::Principal) => known == Known::Anybody,
+        Expr::Var(Var::Context) => matches!(known, Known::Caller | Known::Anybody),
         Expr::BinaryOp { op: BinaryOp::In, left, right }
             if type_is_enough && is_resource(left) && are_types(right) =>
         {
@@ -157,6 +214,10 @@ fn collect(expr: &Expr, found: &mut Vec<String>) -> bool {
         Expr::Record(fields) => fields.values().all(|field| collect(field, found)),
         _ => false,
     }
+}
+
+fn is_context(expr: &Expr) -> bool {
+    matches!(expr, Expr::Var(Var::Context))
 }
 
 fn is_resource(expr: &Expr) -> bool {
@@ -233,6 +294,56 @@ mod tests {
                 let expected = template(&format!("{head}{expected};"));
                 assert_eq!(relaxed.clauses(), expected.clauses(), "{condition} {side:?}: {relaxed}");
             }
+        }
+    }
+
+    #[test]
+    fn of_a_request_no_more_is_known_than_is_said() {
+        let text = "permit(principal in Role::\"r\", action, resource in Type::\"Patient\") when { context.purposes.contains(\"TREAT\") && context has operation && principal has patient };";
+        let known = "resource in Type::\"Patient\"";
+        for (with, may, must) in [
+            (
+                Known::Caller,
+                "context.purposes.contains(\"TREAT\") && true && principal has patient",
+                "context.purposes.contains(\"TREAT\") && false && principal has patient",
+            ),
+            (Known::Anybody, "true && true && true", "false && false && false"),
+        ] {
+            for (side, expected) in [(Side::May, may), (Side::Must, must)] {
+                let relaxed = relax(&template(text), with, side).unwrap();
+                let (role, head) = match with {
+                    Known::Anybody => ("principal", format!("when {{ {} }}", side == Side::May)),
+                    _ => ("principal in Role::\"r\"", String::new()),
+                };
+                let expected = format!(
+                    "permit({role}, action, resource) when {{ {known} }} {head} when {{ {expected} }};"
+                );
+                let expected = template(&expected);
+                assert_eq!(relaxed.clauses(), expected.clauses(), "{with:?} {side:?}: {relaxed}");
+                assert_eq!(relaxed.principal, expected.principal, "{with:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_looks_at_the_person_is_told_from_what_looks_at_its_kind() {
+        for (text, expected) in [
+            ("permit(principal, action, resource);", false),
+            ("permit(principal in Role::\"a\", action, resource);", false),
+            ("permit(principal == Caller::\"a\", action, resource);", true),
+            ("permit(principal, action, resource) when { principal has patient };", false),
+            ("permit(principal, action, resource) when { principal.client == \"a\" };", false),
+            ("permit(principal, action, resource) unless { principal.subject == \"a\" };", true),
+            ("permit(principal, action, resource) when { principal == Caller::\"a\" };", true),
+            ("permit(principal, action, resource) when { principal in Role::\"a\" };", false),
+            // What depends on the resource is not known beforehand.
+            (
+                "permit(principal, action, resource) when { resource.patients.contains(principal.patient) };",
+                false,
+            ),
+        ] {
+            let relaxed = relax(&template(text), Known::Caller, Side::May).unwrap();
+            assert_eq!(is_personal(&relaxed), expected, "{text}");
         }
     }
 
