@@ -14,7 +14,7 @@ pub fn is_object_name(text: &str) -> bool {
 /// Whether names can begin so.
 pub(super) fn is_prefix(text: &str) -> bool {
     let (folder, last) = text.rsplit_once('/').map_or((None, text), |(folder, last)| (Some(folder), last));
-    text.len() <= LONGEST && folder.is_none_or(is_name) && (last.is_empty() || is_segment(last))
+    text.len() <= LONGEST && folder.is_none_or(is_object_name) && (last.is_empty() || is_segment(last))
 }
 
 fn is_segment(segment: &str) -> bool {
