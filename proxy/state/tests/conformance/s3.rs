@@ -61,7 +61,7 @@ async fn does_as_a_bucket_does(bucket: &Bucket) {
     assert_eq!(keys("", "a/z", 3).await, ["b"]);
     assert_eq!(keys("a/", "a/b", 9).await, ["a/b=c_d.e", "a/z"]);
     assert_eq!(keys("", "b", 9).await, [""; 0]);
-    assert_eq!(inside.get("a", 100).await, Ok(None), "what is beside it is not there");
+    assert_eq!(inside.get("new", 100).await, Ok(None), "what is beside it is not there");
 }
 
 #[tokio::test]
@@ -122,7 +122,7 @@ async fn what_passes_is_tried_again_and_nothing_else() {
         (vec![Fault::DoneAndDenied], Ok(Created::Before), 2),
         (vec![Fault::Answer(403, "AccessDenied")], Err(BucketFault::Denied("AccessDenied".to_owned())), 1),
         // A server without conditions is asked without.
-        (vec![Fault::Answer(501, "NotImplemented"); 3], Ok(Created::Now), 4),
+        (vec![Fault::Answer(501, "NotImplemented")], Ok(Created::Now), 2),
     ] {
         assert_eq!(put(faults.clone()).await, (expected, attempts), "{faults:?}");
     }
@@ -152,10 +152,10 @@ async fn what_does_not_pass_is_told() {
     assert_eq!(refused.put("a", Vec::new(), "text/plain").await, Err(denied));
     let nowhere = Place { endpoint: Some("http://127.0.0.1:9".to_owned()), ..place(&server) };
     assert_eq!(Bucket::new(nowhere).unwrap().get("a", 1).await, Err(BucketFault::Unreachable));
-    server.bucket_is_there(false).unwrap();
+    server.bucket_is_there(false);
     assert_eq!(bucket.probe().await, Err(BucketFault::NoBucket));
     assert_eq!(bucket.put("a", Vec::new(), "text/plain").await, Err(BucketFault::NoBucket));
-    server.bucket_is_there(true).unwrap();
+    server.bucket_is_there(true);
     assert_eq!(bucket.put("a", Vec::new(), "text/plain").await, Ok(()));
     let bad = Place { authorities: Some(bytes("no PEM")), ..place(&server) };
     assert!(matches!(Bucket::new(bad), Err(BucketFault::Authorities(_))));

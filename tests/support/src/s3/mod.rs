@@ -128,13 +128,9 @@ impl S3 {
         Ok(found)
     }
 
-    /// Takes the bucket away, or brings it back.
-    ///
-    /// # Errors
-    /// It cannot be moved.
-    pub fn bucket_is_there(&self, there: bool) -> io::Result<()> {
-        let (bucket, away) = (self.folder.join(&self.bucket), self.folder.with_extension("away"));
-        if there { std::fs::rename(away, bucket) } else { std::fs::rename(bucket, away) }
+    /// Takes the bucket away, or brings it back: s3s-fs would make one.
+    pub fn bucket_is_there(&self, there: bool) {
+        self.always((!there).then_some(Fault::Answer(404, "NoSuchBucket")));
     }
 }
 
