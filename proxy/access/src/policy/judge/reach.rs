@@ -1,9 +1,10 @@
 //! How far something could be allowed to resources of a type, however it is asked for.
 
+use super::super::entities::Which;
 use super::super::extent::Reach;
 use super::super::policies::{Permit, Question};
 use super::super::relax::Known;
-use super::super::{bounds, entities, scopes};
+use super::super::{bounds, scopes};
 use super::Decider;
 use crate::decision::{Access, Bound};
 use crate::shared_types::{Sharing, sharing};
