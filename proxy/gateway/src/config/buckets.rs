@@ -135,7 +135,7 @@ impl Resolver<'_> {
             return Some(None);
         };
         let (key, secret) = (self.word(key), self.word(secret));
-        Some(Some(Access { key: key?, secret: secret? }))
+        Some(Some(Access { key: key?, secret: secret?.into() }))
     }
 
     fn word(&mut self, source: &Spanned<SecretSource>) -> Option<String> {
@@ -220,7 +220,7 @@ mod tests {
         assert_eq!((own.endpoint.as_deref(), own.path_style), (Some("http://127.0.0.1:9000"), true));
         assert_eq!((&*own.region, &*own.prefix), ("us-east-1", "a/b/"));
         let access = own.access.as_ref().unwrap();
-        assert_eq!((&*access.key, &*access.secret), ("AKIA", "s3cr3t"));
+        assert_eq!((&*access.key, access.secret.as_str()), ("AKIA", "s3cr3t"));
         assert!(!format!("{access:?} {:?}", own.access).contains("s3cr3t"));
         assert_eq!(own.sse, fireguard_state::s3::Sse::Kms(Some("id".to_owned())));
     }

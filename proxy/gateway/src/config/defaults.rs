@@ -82,8 +82,8 @@ pub const AUDIT_GATHER: Duration = Duration::from_secs(10);
 
 /// The region of buckets on servers that have none.
 pub const BUCKET_REGION: &str = "us-east-1";
-/// One attempt to put an object into a bucket, or to read one.
-pub const BUCKET_TIMEOUT: Duration = Duration::from_secs(10);
+/// One attempt to put an object into a bucket, or to read one: a few MiB over a slow line.
+pub const BUCKET_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The largest request body.
 pub const REQUEST_BODY: u64 = 64 << 20;

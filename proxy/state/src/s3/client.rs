@@ -46,7 +46,7 @@ pub(super) async fn client(place: &Place, http: SharedHttpClient) -> Client {
     let builder = match &place.access {
         Some(access) => builder.credentials_provider(Credentials::new(
             &access.key,
-            &access.secret,
+            access.secret.as_str(),
             None,
             None,
             "fireguard",

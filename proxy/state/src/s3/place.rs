@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use zeroize::Zeroizing;
+
 /// A bucket of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
@@ -34,7 +36,7 @@ pub struct Access {
     /// The name of the key.
     pub key: String,
     /// The key.
-    pub secret: String,
+    pub secret: Zeroizing<String>,
 }
 
 /// How objects are encrypted where they are kept.

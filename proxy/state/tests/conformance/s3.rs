@@ -15,7 +15,7 @@ fn place(server: &S3) -> Place {
         bucket: server.bucket().to_owned(),
         prefix: "below/".to_owned(),
         path_style: true,
-        access: Some(Access { key: key.to_owned(), secret: secret.to_owned() }),
+        access: Some(Access { key: key.to_owned(), secret: secret.to_owned().into() }),
         sse: Sse::Default,
         authorities: None,
         timeout: Duration::from_secs(20),
@@ -75,7 +75,7 @@ async fn a_bucket() {
 async fn a_bucket_of_a_real_server() {
     let Some(server) = tokio::task::spawn_blocking(Versity::start).await.unwrap().unwrap() else { return };
     let (key, secret) = server.keys();
-    let access = Some(Access { key: key.to_owned(), secret: secret.to_owned() });
+    let access = Some(Access { key: key.to_owned(), secret: secret.to_owned().into() });
     let place = Place {
         name: "versity".to_owned(),
         endpoint: Some(server.endpoint()),
@@ -92,7 +92,7 @@ async fn a_bucket_of_a_real_server() {
     let absent = Bucket::new(Place { bucket: "another".to_owned(), ..place.clone() }).unwrap();
     assert_eq!(absent.probe().await, Err(BucketFault::NoBucket));
     assert_eq!(absent.put("a", Vec::new(), "text/plain").await, Err(BucketFault::NoBucket));
-    let wrong = Some(Access { secret: "wrong".to_owned(), ..access.unwrap() });
+    let wrong = Some(Access { secret: "wrong".to_owned().into(), ..access.unwrap() });
     let refused = Bucket::new(Place { access: wrong, ..place }).unwrap();
     let denied = BucketFault::Denied("SignatureDoesNotMatch".to_owned());
     assert_eq!(refused.put("a", Vec::new(), "text/plain").await, Err(denied));
@@ -146,7 +146,7 @@ async fn a_put_that_is_done_and_not_answered_is_seen_to_be_done() {
 #[tokio::test]
 async fn what_does_not_pass_is_told() {
     let (server, bucket) = start().await;
-    let wrong = Some(Access { key: server.keys().0.to_owned(), secret: "wrong".to_owned() });
+    let wrong = Some(Access { key: server.keys().0.to_owned(), secret: "wrong".to_owned().into() });
     let refused = Bucket::new(Place { access: wrong, ..place(&server) }).unwrap();
     let denied = BucketFault::Denied("SignatureDoesNotMatch".to_owned());
     assert_eq!(refused.put("a", Vec::new(), "text/plain").await, Err(denied));
