@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use fireguard_fhir::ResourceType;
 use fireguard_fhir::interaction::Id;
-use fireguard_fhir::json::{self, Key, Kind, Step, Value, Visitor};
+use fireguard_fhir::json::{self, Key, Kind, Value};
 
 use crate::decision::Resource;
 
@@ -50,12 +50,12 @@ impl Found {
     /// It cannot be understood.
     pub fn of(resource: &[u8]) -> Result<Self, Unclear> {
         let mut reader = Reader { owners: vec![Owner::default()], ..Reader::default() };
-        json::rewrite(resource, Place { owner: 0, path: paths::ROOT }, &mut reader)?;
-        Self::read(reader)?.ok_or(Unclear::Type)
+        json::read(resource, Place { owner: 0, path: paths::ROOT }, &mut reader)?;
+        Self::told(reader)?.ok_or(Unclear::Type)
     }
 
     /// Of what a reader has found; none: no resource.
-    fn read(reader: Reader) -> Result<Option<Self>, Unclear> {
+    fn told(reader: Reader) -> Result<Option<Self>, Unclear> {
         if let Some(unclear) = reader.unclear {
             return Err(unclear);
         }
@@ -82,14 +82,32 @@ impl FoundEntry {
     /// It cannot be understood.
     pub fn of(entry: &[u8]) -> Result<Self, Unclear> {
         let mut reader = Reader::default();
-        json::rewrite(entry, Place { owner: NOBODY, path: paths::NO_PATH }, &mut reader)?;
+        json::read(entry, AROUND, &mut reader)?;
+        Self::told(reader)
+    }
+
+    /// Reads the entry that `text` starts with, and tells how long it is. None: it goes on beyond the text, or is not JSON
+    /// as it should be.
+    pub fn first(text: &[u8]) -> Option<(Result<Self, Unclear>, usize)> {
+        let mut reader = Reader::default();
+        let length = json::read_first(text, IN_A_BUNDLE, AROUND, &mut reader).ok()?;
+        Some((Self::told(reader), length))
+    }
+
+    fn told(mut reader: Reader) -> Result<Self, Unclear> {
         let mode = reader.mode.take();
-        Ok(Self { resource: Found::read(reader)?, mode })
+        Ok(Self { resource: Found::told(reader)?, mode })
     }
 }
 
 /// Outside of every resource.
 const NOBODY: usize = usize::MAX;
+
+/// The Bundle, and its list of entries.
+const IN_A_BUNDLE: usize = 2;
+
+/// In an entry, around its resource.
+const AROUND: Place = Place { owner: NOBODY, path: paths::NO_PATH };
 
 /// A place in the text: in which resource, and on which path that leads to patients.
 #[derive(Debug, Clone, Copy)]
@@ -145,74 +163,67 @@ impl Owner {
 }
 
 impl Reader {
-    fn value(&mut self, place: Place, key: &Key<'_>, value: &Value<'_>) -> Step<Place> {
+    fn value(&mut self, place: Place, key: &Key<'_>, value: &Value<'_>) -> Option<Place> {
         let Some(owner) = self.owners.get_mut(place.owner) else { return self.outside(place, key, value) };
-        if place.path == paths::ROOT {
-            match key.name().as_ref() {
-                "resourceType" => {
-                    let named = value.string().and_then(|name| ResourceType::parse(&name));
-                    if named.is_none() {
-                        self.unclear.get_or_insert(Unclear::Type);
-                    }
-                    owner.resource_type = named;
-                    return Step::Keep;
+        let root = place.path == paths::ROOT;
+        match (Word::of(key), value.kind()) {
+            (Word::ResourceType, _) if root => {
+                let named = value.string().and_then(|name| ResourceType::parse(&name));
+                if named.is_none() {
+                    self.unclear.get_or_insert(Unclear::Type);
                 }
-                "id" => {
-                    owner.id = value.string().and_then(|id| Id::parse(&id));
-                    if owner.id.is_none() {
-                        self.unclear.get_or_insert(Unclear::Id);
-                    }
-                    return Step::Keep;
-                }
-                _ => {}
+                owner.resource_type = named;
+                None
             }
-        }
-        if value.kind() == Kind::String {
-            if key.is("reference") {
+            (Word::Id, _) if root => {
+                owner.id = value.string().and_then(|id| Id::parse(&id));
+                if owner.id.is_none() {
+                    self.unclear.get_or_insert(Unclear::Id);
+                }
+                None
+            }
+            (Word::Reference, Kind::String) => {
                 self.reference(place, value);
+                None
             }
-            return Step::Keep;
-        }
-        if key.is("resourceType") && place.path != paths::ROOT {
-            self.unclear.get_or_insert(Unclear::Type);
-        }
-        match value.kind() {
-            Kind::Object if (key.is("resource") || key.is("outcome")) && is_resource(value) => {
-                self.begin(None)
+            (_, Kind::String) => None,
+            (Word::Resource, Kind::Object) if is_resource(value) => Some(self.begin(None)),
+            (word, kind) => {
+                if word == Word::ResourceType {
+                    self.unclear.get_or_insert(Unclear::Type);
+                }
+                if !matches!(kind, Kind::Object | Kind::Array) {
+                    return None;
+                }
+                let below = Place { path: paths::below(place.path, key), ..place };
+                self.logical(below, value);
+                Some(below)
             }
-            Kind::Object | Kind::Array => {
-                let path = paths::below(place.path, key);
-                self.logical(Place { path, ..place }, value);
-                Step::Enter(Place { path, ..place })
-            }
-            _ => Step::Keep,
         }
     }
 
     /// A member of an entry, around its resource.
-    fn outside(&mut self, place: Place, key: &Key<'_>, value: &Value<'_>) -> Step<Place> {
+    fn outside(&mut self, place: Place, key: &Key<'_>, value: &Value<'_>) -> Option<Place> {
         match value.kind() {
-            Kind::Object if (key.is("resource") || key.is("outcome")) && is_resource(value) => {
-                self.begin(None)
-            }
+            Kind::Object if Word::of(key) == Word::Resource && is_resource(value) => Some(self.begin(None)),
             // That would be one that nobody judges.
             _ if key.is("resource") || key.is("resourceType") => {
                 self.unclear.get_or_insert(Unclear::Type);
-                Step::Keep
+                None
             }
-            Kind::Object | Kind::Array => Step::Enter(place),
+            Kind::Object | Kind::Array => Some(place),
             Kind::String if key.is("mode") => {
                 self.mode = value.string().map(Cow::into_owned);
-                Step::Keep
+                None
             }
-            _ => Step::Keep,
+            _ => None,
         }
     }
 
     /// A resource within begins.
-    fn begin(&mut self, container: Option<usize>) -> Step<Place> {
+    fn begin(&mut self, container: Option<usize>) -> Place {
         self.owners.push(Owner { container, ..Owner::default() });
-        Step::Enter(Place { owner: self.owners.len() - 1, path: paths::ROOT })
+        Place { owner: self.owners.len() - 1, path: paths::ROOT }
     }
 
     fn reference(&mut self, place: Place, value: &Value<'_>) {
@@ -231,9 +242,12 @@ impl Reader {
             return;
         }
         let Some(owner) = self.owners.get_mut(place.owner) else { return };
-        let other =
-            value.member("type").and_then(|named| named.string()).is_some_and(|named| named != "Patient");
-        if !other && value.member("reference").is_none() && value.member("identifier").is_some() {
+        // Nearly all have one.
+        if value.member("reference").is_some() || value.member("identifier").is_none() {
+            return;
+        }
+        let named = value.member("type").and_then(|named| named.string());
+        if named.is_none_or(|named| named == "Patient") {
             owner.unnamed.push(place.path);
         }
     }
@@ -247,25 +261,57 @@ impl Reader {
     }
 }
 
-impl Visitor for Reader {
+impl json::Reader for Reader {
     type State = Place;
 
-    fn member(&mut self, within: Place, key: &Key<'_>, value: &Value<'_>, _: &mut Vec<u8>) -> Step<Place> {
+    fn member(&mut self, within: Place, key: &Key<'_>, value: &Value<'_>) -> Option<Place> {
         self.value(within, key, value)
     }
 
-    fn element(&mut self, within: Place, _: usize, value: &Value<'_>, _: &mut Vec<u8>) -> Step<Place> {
+    fn element(&mut self, within: Place, value: &Value<'_>) -> Option<Place> {
         match value.kind() {
-            Kind::Object if within.path == paths::CONTAINED => self.begin(Some(within.owner)),
+            Kind::Object if within.path == paths::CONTAINED => Some(self.begin(Some(within.owner))),
             Kind::Object if matches!(within.path, paths::LABELS | paths::TAGS) => {
                 self.coding(within, value);
-                Step::Keep
+                None
             }
             Kind::Object | Kind::Array => {
                 self.logical(within, value);
-                Step::Enter(within)
+                Some(within)
             }
-            _ => Step::Keep,
+            _ => None,
+        }
+    }
+}
+
+/// The names of members that say something wherever they stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Word {
+    ResourceType,
+    Id,
+    Reference,
+    /// `resource`, and `outcome` in entries: what holds a resource.
+    Resource,
+    Other,
+}
+
+impl Word {
+    #[inline]
+    fn of(key: &Key<'_>) -> Self {
+        match key.plain() {
+            Some(name) => Self::named(name),
+            None => Self::named(key.name().as_bytes()),
+        }
+    }
+
+    #[inline]
+    fn named(name: &[u8]) -> Self {
+        match name {
+            b"id" => Self::Id,
+            b"reference" => Self::Reference,
+            b"resource" | b"outcome" => Self::Resource,
+            b"resourceType" => Self::ResourceType,
+            _ => Self::Other,
         }
     }
 }
@@ -292,14 +338,19 @@ fn target(text: &str) -> Target {
         return Target::Within;
     }
     let relative = !text.contains(':') && !text.starts_with(['/', '?']);
-    let path = text.split(['?', '#']).next().unwrap_or_default();
-    let mut parts: Vec<&str> = path.split('/').collect();
-    if parts.len() >= 4 && parts[parts.len() - 2] == "_history" {
-        parts.truncate(parts.len() - 2);
+    let mut path = text.split(['?', '#']).next().unwrap_or_default();
+    if let Some((of, _)) = path.rsplit_once('/')
+        && let Some(of) = of.strip_suffix("/_history").filter(|of| of.contains('/'))
+    {
+        path = of;
     }
-    let [.., resource_type, id] = parts[..] else { return Target::Unnamed };
+    let Some((before, id)) = path.rsplit_once('/') else { return Target::Unnamed };
+    let (resource_type, alone) = match before.rsplit_once('/') {
+        Some((_, resource_type)) => (resource_type, false),
+        None => (before, true),
+    };
     match (ResourceType::parse(resource_type), Id::parse(id)) {
-        (Some(ResourceType::Patient), Some(id)) if relative && parts.len() == 2 => Target::Patient(id),
+        (Some(ResourceType::Patient), Some(id)) if relative && alone => Target::Patient(id),
         (Some(ResourceType::Patient), _) | (None, _) | (_, None) => Target::Unnamed,
         (Some(_), Some(_)) => Target::Other,
     }

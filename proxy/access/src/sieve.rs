@@ -1,8 +1,12 @@
 //! A Bundle whose entries are judged one by one as it streams: those that may not be seen are cut out, and what is left
 //! keeps its bytes.
 
+use std::borrow::Cow;
+
 use fireguard_fhir::bundle::envelope::{self, Envelope, Written};
 use fireguard_fhir::bundle::parts::{Part, Parts};
+
+use crate::resource::{FoundEntry, Unclear};
 
 /// The Bundle is withheld.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,8 +30,17 @@ pub trait Judges {
     /// Whether `total` is known to be true of what is shown.
     fn total(&self) -> bool;
 
-    /// What is shown of an entry. None: nothing, and nobody sees that there was one.
-    fn entry(&self, entry: Vec<u8>) -> Option<Vec<u8>>;
+    /// What is shown of an entry, in which this was found. None: nothing, and nobody sees that there was one.
+    fn show<'e>(&self, entry: &'e [u8], found: Result<FoundEntry, Unclear>) -> Option<Cow<'e, [u8]>> {
+        let _ = found;
+        self.entry(entry.to_vec()).map(Cow::Owned)
+    }
+
+    /// The same, for a judge that reads the entry itself.
+    fn entry(&self, entry: Vec<u8>) -> Option<Vec<u8>> {
+        let _ = entry;
+        None
+    }
 }
 
 /// Lets the entries of a Bundle through that are shown. What is around them is held back until the first of them is,
@@ -87,50 +100,79 @@ impl<J: Judges> Sieve<J> {
     /// # Errors
     /// It is withheld from here on.
     pub fn feed(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<(), SieveError> {
-        for part in self.parts.feed(chunk).map_err(|error| not_read(error.to_string()))? {
-            match (part, self.place) {
-                (Part::Between(bytes), Place::Before) => self.before.extend_from_slice(&bytes),
-                (Part::Between(bytes), Place::Cut | Place::Among) => {
-                    if !bytes.iter().all(|byte| byte.is_ascii_whitespace() || *byte == b',') {
-                        return Err(not_read("something in its list of entries is no entry".to_owned()));
-                    }
-                    self.separator.extend_from_slice(&bytes);
-                }
-                (Part::Between(bytes), Place::After(_)) => self.after.extend_from_slice(&bytes),
-                (Part::Entry { bytes, whole: true, .. }, Place::Before | Place::Cut | Place::Among) => {
-                    self.entry(bytes, out)?;
-                }
-                (Part::Entry { whole: false, .. } | Part::Rest(_), _) => {
-                    return Err(not_read(format!("a resource is larger than {} bytes", self.limit)));
-                }
-                (Part::Entry { .. }, Place::After(_)) => {
-                    return Err(not_read("it has two lists of entries".to_owned()));
-                }
-                (Part::End, place) => {
-                    // An end within brackets that are all there is to it.
-                    self.place = Place::After(place == Place::Among);
-                }
+        let (mut rest, mut parts) = (chunk, Vec::new());
+        while !rest.is_empty() {
+            let taken = self.parts.feed_to(rest, &mut parts).map_err(|error| not_read(error.to_string()))?;
+            for part in parts.drain(..) {
+                self.part(part, out)?;
             }
-            if self.before.len().max(self.after.len()).max(self.separator.len()) > self.limit {
-                return Err(not_read("what is around its entries is too long".to_owned()));
+            rest = rest.get(taken..).unwrap_or_default();
+            // An entry that is whole here and as it should be is read once, where it stands. Any other is taken apart with the
+            // Bundle, and read when it is whole.
+            let first = if rest.is_empty() { None } else { FoundEntry::first(rest) };
+            if let Some((found, length)) = first.filter(|(_, length)| *length <= self.limit)
+                && let Some((entry, after)) = rest.split_at_checked(length)
+            {
+                self.among_entries()?;
+                self.entry(entry, found, out)?;
+                self.parts.pass(length);
+                rest = after;
             }
         }
         Ok(())
     }
 
-    fn entry(&mut self, entry: Vec<u8>, out: &mut Vec<u8>) -> Result<(), SieveError> {
-        let shown = self.judges.entry(entry);
-        let separator = std::mem::take(&mut self.separator);
-        let Some(shown) = shown else {
+    fn part(&mut self, part: Part, out: &mut Vec<u8>) -> Result<(), SieveError> {
+        match (part, self.place) {
+            (Part::Between(bytes), Place::Before) => self.before.extend_from_slice(&bytes),
+            (Part::Between(bytes), Place::Cut | Place::Among) => {
+                if !bytes.iter().all(|byte| byte.is_ascii_whitespace() || *byte == b',') {
+                    return Err(not_read("something in its list of entries is no entry"));
+                }
+                self.separator.extend_from_slice(&bytes);
+            }
+            (Part::Between(bytes), Place::After(_)) => self.after.extend_from_slice(&bytes),
+            (Part::Entry { bytes, whole: true, .. }, _) => {
+                self.among_entries()?;
+                self.entry(&bytes, FoundEntry::of(&bytes), out)?;
+            }
+            (Part::Entry { whole: false, .. } | Part::Rest(_), _) => {
+                return Err(not_read(format!("a resource is larger than {} bytes", self.limit)));
+            }
+            (Part::End, place) => {
+                // An end within brackets that are all there is to it.
+                self.place = Place::After(place == Place::Among);
+            }
+        }
+        if self.before.len().max(self.after.len()).max(self.separator.len()) > self.limit {
+            return Err(not_read("what is around its entries is too long"));
+        }
+        Ok(())
+    }
+
+    /// There is one list of entries.
+    fn among_entries(&self) -> Result<(), SieveError> {
+        if matches!(self.place, Place::After(_)) {
+            return Err(not_read("it has two lists of entries"));
+        }
+        Ok(())
+    }
+
+    fn entry(
+        &mut self,
+        entry: &[u8],
+        found: Result<FoundEntry, Unclear>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), SieveError> {
+        let Some(shown) = self.judges.show(entry, found) else {
             if self.place == Place::Before {
                 self.place = Place::Cut;
             }
-            // The next one that is shown needs it.
-            self.separator = separator;
+            // What separates it is kept: the next one that is shown needs it.
             return Ok(());
         };
         if self.place == Place::Among {
-            out.extend_from_slice(one_comma(&separator));
+            out.extend_from_slice(one_comma(&self.separator));
         } else {
             let mut text = std::mem::take(&mut self.before);
             text.extend_from_slice(b"]}");
@@ -139,6 +181,7 @@ impl<J: Judges> Sieve<J> {
             out.append(&mut bytes);
             self.place = Place::Among;
         }
+        self.separator.clear();
         out.extend_from_slice(&shown);
         Ok(())
     }
@@ -209,12 +252,13 @@ mod tests {
             self.0
         }
 
-        fn entry(&self, entry: Vec<u8>) -> Option<Vec<u8>> {
-            let text = std::str::from_utf8(&entry).unwrap();
+        fn show<'e>(&self, entry: &'e [u8], found: Result<FoundEntry, Unclear>) -> Option<Cow<'e, [u8]>> {
+            assert_eq!(found, FoundEntry::of(entry), "read where it stands, or when it was whole");
+            let text = std::str::from_utf8(entry).unwrap();
             match text {
                 text if text.contains("hidden") => None,
-                text if text.contains("change") => Some(text.replace("change", "other").into_bytes()),
-                _ => Some(entry),
+                text if text.contains("change") => Some(text.replace("change", "other").into_bytes().into()),
+                _ => Some(entry.into()),
             }
         }
     }

@@ -1,9 +1,10 @@
 //! What confined callers are shown.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use fireguard_access::elements;
-use fireguard_access::resource::{Found, FoundEntry};
+use fireguard_access::resource::{Found, FoundEntry, Unclear};
 use fireguard_access::sieve::{Judges, Sieve, SieveError};
 use fireguard_fhir::bundle::envelope::Envelope;
 use fireguard_fhir::json;
@@ -27,10 +28,9 @@ impl Judges for Own {
         false
     }
 
-    fn entry(&self, entry: Vec<u8>) -> Option<Vec<u8>> {
-        let found = FoundEntry::of(&entry).ok()?.resource.filter(Own::shows)?;
-        let _ = found;
-        Some(elements::without(&entry, &self.0).ok()?.unwrap_or(entry))
+    fn show<'e>(&self, entry: &'e [u8], found: Result<FoundEntry, Unclear>) -> Option<Cow<'e, [u8]>> {
+        found.ok()?.resource.filter(Own::shows)?;
+        Some(elements::without(entry, &self.0).ok()?.map_or(entry.into(), Cow::Owned))
     }
 }
 

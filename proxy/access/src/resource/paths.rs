@@ -1,11 +1,12 @@
 //! The paths that lead to patients, as a tree: a place in a resource is a node of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::LazyLock;
 
 use fireguard_fhir::ResourceType;
-use fireguard_fhir::json::{Fingerprint, Key};
+use fireguard_fhir::json::Key;
 use fireguard_fhir::r4;
+use rustc_hash::FxBuildHasher;
 
 /// The resource itself.
 pub(super) const ROOT: u16 = 0;
@@ -20,11 +21,11 @@ pub(super) const TAGS: u16 = 4;
 /// Everywhere else.
 pub(super) const NO_PATH: u16 = u16::MAX;
 
+/// The node below a node, by a name.
+type Ways<'n> = HashMap<(u16, &'n [u8]), u16, FxBuildHasher>;
+
 struct Tree {
-    /// The way on from a node by a name, sorted by node.
-    ways: Vec<(u16, Fingerprint, &'static str, u16)>,
-    /// Where the ways of each node begin.
-    starts: Vec<usize>,
+    ways: Ways<'static>,
     /// Nodes at which the references of a type stand.
     ends: BTreeMap<ResourceType, Vec<u16>>,
     /// Whether a reference of any type stands there.
@@ -54,23 +55,24 @@ static TREE: LazyLock<Tree> = LazyLock::new(|| {
             ends.entry(ty).or_default().push(end);
         }
     }
-    let ways: Vec<_> = nodes
-        .into_iter()
-        .map(|((parent, name), node)| (parent, Fingerprint::of(name.as_bytes()), name, node))
-        .collect();
-    let starts = (0..=next).map(|node| ways.partition_point(|way| way.0 < node)).collect();
+    let ways = nodes.into_iter().map(|((parent, name), node)| ((parent, name.as_bytes()), node)).collect();
     let any = (0..next).map(|node| ends.values().any(|ends| ends.contains(&node))).collect();
-    Tree { ways, starts, ends, any }
+    Tree { ways, ends, any }
 });
 
 /// The node below a node.
 pub(super) fn below(node: u16, key: &Key<'_>) -> u16 {
-    let tree = &*TREE;
-    let at = usize::from(node);
-    let (Some(from), Some(to)) = (tree.starts.get(at), tree.starts.get(at + 1)) else { return NO_PATH };
-    let print = key.fingerprint();
-    let way = tree.ways[*from..*to].iter().find(|(_, known, name, _)| *known == print && key.is(name));
-    way.map_or(NO_PATH, |(.., node)| *node)
+    match key.plain() {
+        _ if node == NO_PATH => NO_PATH,
+        Some(name) => named(node, name),
+        None => named(node, key.name().as_bytes()),
+    }
+}
+
+fn named(node: u16, name: &[u8]) -> u16 {
+    // The map's names live longer than this one has to.
+    let ways: &Ways<'_> = &TREE.ways;
+    ways.get(&(node, name)).copied().unwrap_or(NO_PATH)
 }
 
 /// Whether references stand there that put resources of some type into a patient's compartment.

@@ -89,6 +89,23 @@ impl Parts {
         Ok(take(&mut self.sink.parts))
     }
 
+    /// The same up to an entry that begins, and how many bytes that were; all of them, if none does. Fed on from there it
+    /// takes the entry like any, unless [`Parts::pass`] says that it was taken.
+    ///
+    /// # Errors
+    /// As [`Parts::feed`].
+    pub fn feed_to(&mut self, chunk: &[u8], parts: &mut Vec<Part>) -> Result<usize, json::Error> {
+        let taken = self.scanner.feed_to(chunk, &mut self.sink)?;
+        self.sink.flush();
+        parts.append(&mut self.sink.parts);
+        Ok(taken)
+    }
+
+    /// The entry before which [`Parts::feed_to`] has stopped was taken, whole and sound; it was this long.
+    pub fn pass(&mut self, length: usize) {
+        self.scanner.pass(length);
+    }
+
     /// Says that the body is over.
     ///
     /// # Errors
@@ -135,6 +152,10 @@ impl Sink for Cutter {
             Place::Type | Place::Status => Interest::Text,
             _ => Interest::None,
         }
+    }
+
+    fn apart(&self, place: Place) -> bool {
+        place == Place::Entry
     }
 
     fn copy(&mut self, bytes: &[u8]) {

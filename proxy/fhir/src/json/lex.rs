@@ -33,7 +33,12 @@ pub(super) struct Lexer<'a> {
 impl<'a> Lexer<'a> {
     /// Starts at the root value.
     pub(super) fn new(text: &'a [u8]) -> Self {
-        let mut lexer = Self { text, at: 0, depth: 0, keys: Some(Keys::default()) };
+        Self::within(text, 0)
+    }
+
+    /// Starts at a value that is within so many others.
+    pub(super) fn within(text: &'a [u8], depth: usize) -> Self {
+        let mut lexer = Self { text, at: 0, depth, keys: Some(Keys::default()) };
         lexer.space();
         lexer
     }
@@ -89,7 +94,7 @@ impl<'a> Lexer<'a> {
     /// Passes the opening bracket of an object or array, and the space after it. False: it is empty, and
     /// its closing bracket comes next.
     pub(super) fn open(&mut self, kind: Kind) -> Result<bool, Error> {
-        if self.depth == MAX_DEPTH {
+        if self.depth >= MAX_DEPTH {
             return Err(self.fault(ErrorKind::TooDeep));
         }
         self.depth += 1;

@@ -2,7 +2,8 @@
 //! order, escapes and spacing.
 //!
 //! Two readers for two jobs. The *scanner* is resumable: it takes a stream in any cuts and holds no more
-//! than a stack and one bounded token. The *rewriter* takes one whole value (a resource) and copies spans.
+//! than a stack and one bounded token. The *rewriter* takes one whole value (a resource) and copies spans; [`read()`] asks
+//! and checks like it where nothing changes.
 
 mod edit;
 mod error;
@@ -11,6 +12,7 @@ mod keys;
 mod lex;
 mod lookup;
 mod plain;
+mod read;
 mod rewrite;
 pub mod scan;
 mod transform;
@@ -26,6 +28,7 @@ pub use keys::Fingerprint;
 pub use lex::Kind;
 pub use lookup::{member, resource_type_of};
 pub(crate) use plain::Utf8;
+pub use read::{Reader, read, read_first};
 pub use rewrite::{Key, Step, Value, Visitor, check, rewrite};
 pub use transform::transform;
 pub use tree::Tree;

@@ -54,6 +54,11 @@ pub trait Sink {
     /// A value of interest has ended; its last byte was copied.
     fn end(&mut self, state: Self::State);
 
+    /// Whether an object of interest may be read by somebody else: [`Scanner::feed_to`] stops before it.
+    fn apart(&self, _: Self::State) -> bool {
+        false
+    }
+
     /// XML ([`crate::xml::scan`]): the value in this state is a resource of this type. JSON has a member for it.
     fn resource(&mut self, state: Self::State, resource_type: &[u8]) {
         let place = self.member(state, b"resourceType");
@@ -87,6 +92,8 @@ enum Mode {
     Plain,
     Number(Number),
     Literal(&'static [u8], u8),
+    /// Before an object that somebody else may read.
+    Apart,
     Done,
 }
 
@@ -142,6 +149,8 @@ pub struct Scanner<S> {
 struct Cursor {
     at: usize,
     from: usize,
+    /// Whether to stop before what may be read by somebody else.
+    stops: bool,
 }
 
 impl<S: Copy> Scanner<S> {
@@ -168,7 +177,39 @@ impl<S: Copy> Scanner<S> {
     /// The first fault. The scanner is of no use afterwards; what the sink got before it stands.
     pub fn feed<K: Sink<State = S>>(&mut self, chunk: &[u8], sink: &mut K) -> Result<(), Error> {
         self.utf8.feed(chunk).map_err(|at| self.fault(ErrorKind::Encoding, at))?;
-        let mut cursor = Cursor { at: 0, from: 0 };
+        self.run(chunk, false, sink)?;
+        Ok(())
+    }
+
+    /// Takes the next bytes up to an object that the sink lets be read apart, or all of them, and tells how many it took.
+    /// Fed on from there it reads the object itself, unless [`Scanner::pass`] says that it was read.
+    ///
+    /// # Errors
+    /// As [`Scanner::feed`].
+    pub fn feed_to<K: Sink<State = S>>(&mut self, chunk: &[u8], sink: &mut K) -> Result<usize, Error> {
+        let from = self.offset;
+        let taken = self.run(chunk, true, sink)?;
+        let checked = self.utf8.feed(&chunk[..taken]);
+        checked.map_err(|at| Error { kind: ErrorKind::Encoding, offset: from + at as u64 })?;
+        Ok(taken)
+    }
+
+    /// The object before which [`Scanner::feed_to`] has stopped was read, and found to be sound; it was this long. What
+    /// follows it comes next.
+    pub fn pass(&mut self, length: usize) {
+        if self.mode == Mode::Apart {
+            self.offset += length as u64;
+            self.ended();
+        }
+    }
+
+    fn run<K: Sink<State = S>>(&mut self, chunk: &[u8], stops: bool, sink: &mut K) -> Result<usize, Error> {
+        let mut cursor = Cursor { at: 0, from: 0, stops };
+        if self.mode == Mode::Apart && !chunk.is_empty() {
+            // Nobody has read it.
+            self.mode = self.open(true, chunk, &mut cursor, sink)?;
+            cursor.at += 1;
+        }
         while cursor.at < chunk.len() {
             match self.mode {
                 Mode::Key => self.key(chunk, &mut cursor, sink)?,
@@ -189,17 +230,18 @@ impl<S: Copy> Scanner<S> {
                         self.ended();
                     }
                 }
+                Mode::Apart => break,
                 _ => match chunk[cursor.at] {
                     b' ' | b'\t' | b'\n' | b'\r' => cursor.at += 1,
                     byte => self.structure(byte, chunk, &mut cursor, sink)?,
                 },
             }
         }
-        if cursor.from < chunk.len() {
-            sink.copy(&chunk[cursor.from..]);
+        if cursor.from < cursor.at {
+            sink.copy(&chunk[cursor.from..cursor.at]);
         }
-        self.offset += chunk.len() as u64;
-        Ok(())
+        self.offset += cursor.at as u64;
+        Ok(cursor.at)
     }
 
     /// Says that the document is over.
@@ -264,19 +306,11 @@ impl<S: Copy> Scanner<S> {
             self.state = sink.element(array.state);
         }
         self.mode = match byte {
-            b'{' | b'[' => {
-                if self.stack.len() == MAX_DEPTH {
-                    return Err(self.fault(ErrorKind::TooDeep, cursor.at));
-                }
-                if sink.interest(self.state) == Interest::Extent {
-                    sink.copy(&chunk[cursor.from..cursor.at]);
-                    cursor.from = cursor.at;
-                    sink.begin(self.state);
-                }
-                let object = byte == b'{';
-                self.stack.push(Frame { object, state: self.state, names: self.names.len() });
-                if object { Mode::FirstKey } else { Mode::FirstElement }
+            b'{' if cursor.stops && sink.apart(self.state) => {
+                self.mode = Mode::Apart;
+                return Ok(());
             }
+            b'{' | b'[' => self.open(byte == b'{', chunk, cursor, sink)?,
             b'"' if matches!(sink.interest(self.state), Interest::Text | Interest::Pieces) => {
                 sink.copy(&chunk[cursor.from..=cursor.at]);
                 cursor.from = cursor.at + 1;
@@ -294,6 +328,26 @@ impl<S: Copy> Scanner<S> {
         };
         cursor.at += 1;
         Ok(())
+    }
+
+    /// The bracket of an object or array.
+    fn open<K: Sink<State = S>>(
+        &mut self,
+        object: bool,
+        chunk: &[u8],
+        cursor: &mut Cursor,
+        sink: &mut K,
+    ) -> Result<Mode, Error> {
+        if self.stack.len() == MAX_DEPTH {
+            return Err(self.fault(ErrorKind::TooDeep, cursor.at));
+        }
+        if sink.interest(self.state) == Interest::Extent {
+            sink.copy(&chunk[cursor.from..cursor.at]);
+            cursor.from = cursor.at;
+            sink.begin(self.state);
+        }
+        self.stack.push(Frame { object, state: self.state, names: self.names.len() });
+        Ok(if object { Mode::FirstKey } else { Mode::FirstElement })
     }
 
     fn close<K: Sink<State = S>>(&mut self, chunk: &[u8], cursor: &mut Cursor, sink: &mut K) {
