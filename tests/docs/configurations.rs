@@ -97,6 +97,9 @@ fn provide(folder: &Path, config: &Table) {
             secret(folder, key, &pair.signing_key.serialize_pem());
         }
     }
+    if let Some(users) = config.get("users").and_then(|users| text(users, "file")) {
+        put(folder, users, "");
+    }
     if let Some(policies) = config.get("policies").and_then(|policies| text(policies, "folder")) {
         put(folder, &format!("{policies}/all.cedar"), "@id(\"all\") permit(principal, action, resource);");
     }

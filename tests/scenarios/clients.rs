@@ -88,7 +88,7 @@ fn same(world: &World, name: &str, run: impl Fn(&str, &str) -> Output) {
 }
 
 /// None: an interpreter is missing, which has been said.
-fn installed<T>(result: Result<T, install::Error>) -> Option<T> {
+pub(crate) fn installed<T>(result: Result<T, install::Error>) -> Option<T> {
     match result {
         Ok(tool) => Some(tool),
         Err(install::Error::Missing { needed, reason }) => {
@@ -103,6 +103,6 @@ fn scripts() -> std::path::PathBuf {
     Path::new(&repository::root()).join("tests/support/clients")
 }
 
-fn progress(step: &str) {
+pub(crate) fn progress(step: &str) {
     eprintln!("{step}");
 }

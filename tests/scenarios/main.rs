@@ -13,6 +13,10 @@
 )]
 
 mod audit;
+#[path = "../docs/blocks.rs"]
+#[expect(dead_code, reason = "the list of pages is for the suite of the documentation")]
+mod blocks;
+mod browser;
 mod bundles;
 mod clients;
 mod common;
@@ -20,8 +24,10 @@ mod conditions;
 mod confined;
 mod connections;
 mod disconnects;
+mod exports;
 mod formats;
 mod framing;
+mod guide;
 mod gzip;
 mod operations;
 mod outages;

@@ -26,6 +26,8 @@ const FILES: [(&str, &str); 9] = [
     ("docs/reference/configuration.md", "doc/configuration.md"),
     ("docs/reference/fireguard.schema.json", "doc/fireguard.schema.json"),
 ];
+/// Folders that go into the archive as they are, where they are.
+const FOLDERS: [&str; 2] = ["policies", "packaging/keycloak"];
 /// What the sample configuration names as the FHIR server.
 const SAMPLE: &str = "http://127.0.0.1:8080/fhir";
 
@@ -56,6 +58,11 @@ pub(crate) fn run(pgo: bool) -> Result<(), Error> {
     write(&content.join("THIRD-PARTY.txt"), licences::text("fireguard")?.as_bytes())?;
     for (from, to) in FILES {
         copy(&repository::root().join(from), &content.join(to))?;
+    }
+    let mut git = Command::new("git");
+    git.arg("ls-files").args(FOLDERS).current_dir(repository::root());
+    for file in output(&mut git, "git")?.lines() {
+        copy(&repository::root().join(file), &content.join(file))?;
     }
     for plugin in list(&repository::target().join("plugins"))? {
         copy(&plugin, &content.join("plugins").join(plugin.file_name().unwrap_or_default()))?;

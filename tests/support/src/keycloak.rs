@@ -26,6 +26,8 @@ const READY_WITHIN: Duration = Duration::from_secs(180);
 const JVM: [(&str, &str); 2] =
     [("JAVA_OPTS_KC_HEAP", "-Xms64m -Xmx512m"), ("JAVA_OPTS_APPEND", "-XX:TieredStopAtLevel=1")];
 
+const JDK: &str = "JDK 17 or newer";
+
 /// Why there is no Keycloak.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -136,8 +138,10 @@ async fn blocking<T: Send + 'static>(
 fn installed(progress: &dyn Fn(&str)) -> Result<PathBuf, Error> {
     let home = repository::target().join("keycloak");
     let pom = repository::root().join("tests/support/keycloak/pom.xml");
+    let scripts = repository::root().join("packaging/keycloak/launch-context");
+    let files = [pom.clone(), scripts.join("META-INF/keycloak-scripts.json"), scripts.join("patient.js")];
     let unpacked = home.join("unpacked");
-    install::once(&home, "", std::slice::from_ref(&pom), || {
+    install::once(&home, "", &files, || {
         progress("unpacking it with Maven (the first time it downloads 177 MB)");
         if unpacked.exists() {
             fs::remove_dir_all(&unpacked).map_err(|error| Error::Io("removing an older one", error))?;
@@ -147,9 +151,13 @@ fn installed(progress: &dyn Fn(&str)) -> Result<PathBuf, Error> {
         maven.arg(format!("-DbuildDirectory={}", home.display())).arg("package");
         install::run(&mut maven, "Maven 3.6 or newer with a JDK")?;
         progress("building it");
-        let mut build = Command::new(program(&unpacked)?.join("bin/kc.sh"));
-        build.args(["build", "--db=dev-mem", "--cache=local"]).envs(JVM);
-        install::run(&mut build, "JDK 17 or newer")?;
+        let program = program(&unpacked)?;
+        let mut jar = Command::new("jar");
+        jar.args(["--create", "--file"]).arg(program.join("providers/launch-context.jar"));
+        install::run(jar.arg("-C").arg(&scripts).arg("."), JDK)?;
+        let mut build = Command::new(program.join("bin/kc.sh"));
+        build.args(["build", "--db=dev-mem", "--cache=local", "--features=scripts"]).envs(JVM);
+        install::run(&mut build, JDK)?;
         Ok::<(), Error>(())
     })?;
     program(&unpacked)

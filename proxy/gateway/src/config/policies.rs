@@ -9,7 +9,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::issuers::{Authentication, Way};
-use super::resolve::Resolver;
+use super::resolve::{Known, Resolver};
+use super::users::Users;
 use super::{Problem, file};
 
 /// What callers may do, within the scopes that they were granted.
@@ -61,7 +62,7 @@ impl Resolver<'_> {
         route: &file::Route,
         file: &file::File,
         authentication: &Authentication,
-        policies: Option<&Arc<policy::Policies>>,
+        known: &Known,
     ) -> Option<Decisions> {
         let mut wrong = |message: String, help: &str| {
             let span = route.policies.as_ref().map_or_else(|| route.authentication.span(), Spanned::span);
@@ -82,13 +83,21 @@ impl Resolver<'_> {
                 let help = "add [policies] with folder = \"policies\", or grant SMART scopes to everybody who comes in";
                 wrong("nothing decides what some of the callers of this route may do".into(), help);
             }
+            let logs_in = ways.iter().any(|way| matches!(way, Way::Users));
+            if let Some(user) = known.users.as_ref().filter(|_| logs_in).and_then(Users::without_scopes) {
+                let message = format!(
+                    "the user {user} has no scopes and this route no policies: it could do nothing here"
+                );
+                let help = "grant each user SMART scopes (`fireguard user add NAME --scopes \"user/*.rs\"`), or add [policies] with folder = \"policies\"";
+                wrong(message, help);
+            }
             return Some(Decisions::by_scopes());
         }
         if file.policies.is_none() {
             let help = "add [policies] with folder = \"policies\"";
             wrong("there are no policies".into(), help);
         }
-        let policies = policies?;
+        let policies = known.policies.as_ref()?;
         for (plugin, policy) in policies.plugins() {
             if !route.plugins.iter().any(|own| own.get_ref() == plugin) {
                 let message = format!(
@@ -102,8 +111,7 @@ impl Resolver<'_> {
     }
 }
 
-/// Whether everybody who comes in this way has scopes, or none at all and so may do nothing. Users of a file have them
-/// one by one; who has none may do nothing.
+/// Whether everybody who comes in this way has scopes. Users of a file have them one by one.
 fn scoped(way: &Way, file: &file::File) -> bool {
     match way {
         Way::Issuer(_) => false,
@@ -114,6 +122,8 @@ fn scoped(way: &Way, file: &file::File) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use fireguard_access::authentication::password::Kept;
+
     use crate::config::Config;
 
     const HEAD: &str = "[upstreams.hapi]\nurl = \"http://127.0.0.1:1/fhir\"\n\
@@ -126,10 +136,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("policies")).unwrap();
         std::fs::write(folder.path().join("policies/a.cedar"), policy).unwrap();
+        let kept = Kept::of(b"a long enough sentence").unwrap();
+        let user =
+            |name: &str, more: &str| format!("[users.{name}]\npassword = \"{}\"\n{more}", kept.as_str());
+        let scoped = user("ann", "scopes = \"user/*.rs\"\n");
+        std::fs::write(folder.path().join("scoped.toml"), &scoped).unwrap();
+        std::fs::write(folder.path().join("users.toml"), scoped + &user("bob", "")).unwrap();
         let text = format!("{HEAD}{rest}");
         match Config::parse(&text, &folder.path().join("fireguard.toml")) {
             Ok(_) => String::new(),
-            Err(report) => format!("{report:?}"),
+            Err(report) => format!("{:?}", miette::Report::new(report)).replace('\n', " "),
         }
     }
 
@@ -150,6 +166,26 @@ mod tests {
             (POLICY, "authentication = [\"id\", \"plain\"]\n", "", "nothing decides"),
             (POLICY, "authentication = [\"plain\"]\npolicies = \"none\"\n", policies, "nothing decides"),
             (POLICY, "authentication = [\"plain\"]\n", policies, ""),
+            (
+                POLICY,
+                "authentication = [\"users\"]\n",
+                "[users]\nfile = \"users.toml\"\n",
+                "the user bob has no scopes",
+            ),
+            (POLICY, "authentication = [\"id\"]\n", "[users]\nfile = \"users.toml\"\n", "lead nowhere"),
+            (
+                POLICY,
+                "authentication = [\"users\", \"id\"]\npolicies = \"none\"\n",
+                "[users]\nfile = \"users.toml\"\n[policies]\nfolder = \"policies\"\n",
+                "help: grant each user SMART scopes",
+            ),
+            (
+                POLICY,
+                "authentication = [\"users\"]\n",
+                "[users]\nfile = \"users.toml\"\n[policies]\nfolder = \"policies\"\n",
+                "",
+            ),
+            (POLICY, "authentication = [\"users\"]\n", "[users]\nfile = \"scoped.toml\"\n", ""),
             (POLICY, "authentication = [\"id\"]\npolicies = \"off\"\n", policies, "off"),
             (plugin, "authentication = [\"id\"]\n", policies, "asks for the plugin deid"),
             (slip, "authentication = [\"id\"]\n", policies, "a.cedar:2:29"),

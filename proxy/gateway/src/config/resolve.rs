@@ -17,6 +17,7 @@ use toml::Spanned;
 
 use super::issuers::Issuers;
 use super::units::{Secret, SecretSource};
+use super::users::Users;
 use super::{Config, Pages, Plugin, Problem, Pseudonym, Route, Server, Tls, defaults, file};
 
 /// Resolves every reference and value, and collects all that is wrong.
@@ -30,6 +31,7 @@ pub(super) fn resolve(file: file::File, folder: &Path) -> Result<Config, Vec<Pro
     let known = Known {
         issuers: resolver.issuers(&file.issuers),
         policies: resolver.policies(file.policies.as_ref()),
+        users: resolver.users(file.users.as_ref()),
     };
     let routes = file
         .routes
@@ -38,7 +40,6 @@ pub(super) fn resolve(file: file::File, folder: &Path) -> Result<Config, Vec<Pro
         .collect::<Vec<_>>();
     resolver.no_overlap(&file.routes);
     resolver.ways_lead_in(&file);
-    let users = resolver.users(file.users.as_ref());
     let certificates = resolver.certificates(&file.certificates);
     let plugins =
         file.plugins.iter().filter_map(|(name, plugin)| resolver.plugin(name, plugin, &file)).collect();
@@ -55,7 +56,7 @@ pub(super) fn resolve(file: file::File, folder: &Path) -> Result<Config, Vec<Pro
         (Some(server), Some(admin), true) => Ok(Config {
             server,
             admin,
-            users,
+            users: known.users,
             certificates,
             routes,
             plugins,
@@ -120,9 +121,10 @@ fn shows_a_secret(text: &str, span: &std::ops::Range<usize>) -> bool {
 }
 
 /// What routes decide by.
-struct Known {
+pub(super) struct Known {
     issuers: Issuers,
-    policies: Option<Arc<Policies>>,
+    pub(super) policies: Option<Arc<Policies>>,
+    pub(super) users: Option<Users>,
 }
 
 pub(super) struct Resolver<'a> {
@@ -220,9 +222,8 @@ impl Resolver<'_> {
         }
         let prefix = self.prefix(&route.path);
         let authentication = self.authentication(&route.authentication, &given.issuers);
-        let decisions = authentication
-            .as_ref()
-            .and_then(|ways| self.decisions(name, route, file, ways, given.policies.as_ref()));
+        let decisions =
+            authentication.as_ref().and_then(|ways| self.decisions(name, route, file, ways, given));
         let texts = |list: &Option<Vec<Spanned<String>>>| {
             list.as_ref().map(|list| list.iter().map(|item| item.get_ref().clone()).collect::<Vec<_>>())
         };

@@ -42,6 +42,13 @@ fn lifetime() -> Spanned<Time> {
     Spanned::new(0..0, Time(defaults::USER_TOKEN))
 }
 
+impl Users {
+    /// The first user who is granted nothing: policies alone decide what it may do.
+    pub(super) fn without_scopes(&self) -> Option<&str> {
+        self.users.all().find(|user| user.scopes.is_none()).map(|user| &*user.name)
+    }
+}
+
 impl Resolver<'_> {
     /// The users of a file.
     pub(super) fn users(&mut self, written: Option<&UsersFile>) -> Option<Users> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use fireguard_fhir::document::Syntax;
+use fireguard_fhir::interaction::{Interaction, is_job_status};
 use fireguard_fhir::outcome::IssueCode;
 use fireguard_traffic::body::{Body, empty};
 use fireguard_traffic::hygiene;
@@ -16,6 +17,8 @@ use crate::exchange::Ready;
 use crate::failure::{Failure, Source};
 use crate::stage::{Answer, Next, Stage};
 
+const JSON: &str = "application/json";
+
 /// The stage. Redirects, HTML and other surprises become 502; an error page of the server becomes an outcome of
 /// the same status.
 pub struct Vet;
@@ -27,6 +30,10 @@ impl Stage<Ready> for Vet {
         let format = ready.request.format;
         let raw = ready.request.binary_raw;
         let head_only = ready.request.head_only;
+        let job = match &ready.request.interaction {
+            Interaction::Operation { name, .. } => is_job_status(name.as_str()),
+            _ => false,
+        };
         let (mut parts, body) = next.call(ready).await?.into_parts();
         let status = parts.status;
         // No part was asked for either.
@@ -40,7 +47,7 @@ impl Stage<Ready> for Vet {
         }
         let media_type = media_type(&parts.headers);
         let asked = match (format.syntax(), media_type.as_deref()) {
-            (Syntax::Json, Some("application/fhir+json" | "application/json"))
+            (Syntax::Json, Some("application/fhir+json" | JSON))
             | (Syntax::Xml, Some("application/fhir+xml" | "application/xml")) => true,
             (Syntax::Json | Syntax::Xml, _) => false,
         };
@@ -58,7 +65,10 @@ impl Stage<Ready> for Vet {
             }
             mark_raw(&mut parts);
         } else if asked {
-            parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
+            // A job's manifest is JSON and no resource (Bulk Data Access, "Response - Complete Status").
+            let manifest = job && media_type.as_deref() == Some(JSON);
+            let content_type = if manifest { JSON } else { format.content_type() };
+            parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         } else if media_type.is_none() {
             // No body has no type, and the other way round.
             return match is_empty(body).await {

@@ -75,13 +75,15 @@ impl Hapi {
         .await
     }
 
-    /// One server with default options for all tests of this process; it lives until the process ends.
+    /// One server with default options for all tests of this process, whose jobs take a step each second instead of
+    /// each minute; it lives until the process ends.
     ///
     /// # Errors
     /// As [`Hapi::start`]; the next call tries again.
     pub async fn shared() -> Result<&'static Self, Error> {
         static SHARED: tokio::sync::OnceCell<Hapi> = tokio::sync::OnceCell::const_new();
-        SHARED.get_or_try_init(|| Self::start(Options::default())).await
+        let options = || Options::default().setting("jobs.every.ms", "1000");
+        SHARED.get_or_try_init(|| Self::start(options())).await
     }
 
     /// Ends the server and starts it again as it was, at the same address. Its PostgreSQL runs on; what was in

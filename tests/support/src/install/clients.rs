@@ -17,7 +17,8 @@ pub fn python_clients(progress: &dyn Fn(&str)) -> Result<PathBuf, Error> {
     Ok(home.join("bin/python"))
 }
 
-/// The folder `node_modules` with the FHIR clients fhir-kit-client and fhirclient.
+/// The folder `node_modules` with the FHIR clients fhir-kit-client and fhirclient, and playwright-core, which drives a
+/// browser that is there.
 ///
 /// # Errors
 /// Node.js is missing or too old, or the installation failed.
@@ -26,7 +27,7 @@ pub fn node_clients(progress: &dyn Fn(&str)) -> Result<PathBuf, Error> {
     let files = ["package.json", "package-lock.json"].map(|name| sources().join(name));
     let version = version(Command::new("node").arg("--version"), (20, 0), NODE)?;
     once(&home, &version, &files, || {
-        progress("installing fhir-kit-client and fhirclient into target/node");
+        progress("installing fhir-kit-client, fhirclient and playwright-core into target/node");
         for file in &files {
             let copy = home.join(file.file_name().unwrap_or_default());
             fs::copy(file, copy).map_err(io_error(format!("copying {}", file.display())))?;

@@ -142,6 +142,33 @@ impl Realm {
         Ok(())
     }
 
+    /// Makes another realm of this file, as an import at the start does; what its tokens say in `iss`.
+    ///
+    /// # Errors
+    /// There is one of this name, or the file is none of a realm.
+    pub fn import(&self, name: &str, text: &str) -> Result<String, Error> {
+        self.administrate("POST", "/admin/realms", Some(text))?;
+        Ok(format!("{}/realms/{name}", self.base))
+    }
+
+    /// A new client: an app in browsers, whose pages are at these origins and come back from the login to `app.html`.
+    ///
+    /// # Errors
+    /// There is one of this name.
+    pub fn register(&self, client: &str, origins: &[String]) -> Result<(), Error> {
+        let pages: Vec<_> = origins.iter().map(|origin| format!("{origin}/app.html")).collect();
+        let app = json!({
+            "clientId": client,
+            "publicClient": true,
+            "redirectUris": pages,
+            "webOrigins": origins,
+            "attributes": { "pkce.code.challenge.method": "S256" },
+            "defaultClientScopes": ["fhir"],
+            "optionalClientScopes": ["launch/patient", "fhirUser", "patient/*.rs"],
+        });
+        self.administrate("POST", "/admin/realms/clinic/clients", Some(&app.to_string())).map(drop)
+    }
+
     fn tokens(&self, form: &[(&str, &str)]) -> Result<Tokens, Error> {
         let answer = token(&self.url(), form)?;
         let one = |name| text(&answer, name).to_owned();
