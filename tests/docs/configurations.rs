@@ -103,6 +103,11 @@ fn provide(folder: &Path, config: &Table) {
     if let Some(policies) = config.get("policies").and_then(|policies| text(policies, "folder")) {
         put(folder, &format!("{policies}/all.cedar"), "@id(\"all\") permit(principal, action, resource);");
     }
+    for bucket in config.get("buckets").and_then(Value::as_table).into_iter().flat_map(Table::values) {
+        for key in [text(bucket, "access_key"), text(bucket, "secret_key")].into_iter().flatten() {
+            secret(folder, key, KEY);
+        }
+    }
     for plugin in config.get("plugins").and_then(Value::as_table).into_iter().flat_map(Table::values) {
         let component = text(plugin, "component").unwrap();
         put(folder, component, fs::read(plugin::component(component)).unwrap());
