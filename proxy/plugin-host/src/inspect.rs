@@ -51,7 +51,7 @@ pub struct Parts {
 pub fn inspect(engine: &Engine, component: impl Into<Source>) -> Result<Inspection, LoadError> {
     let bytes = read(component.into())?;
     let digest: [u8; 32] = Sha256::digest(&bytes).into();
-    let (component, backend) = compile(engine, &bytes, &digest)?;
+    let (component, backend) = compile(engine, &bytes, &digest, "inspected")?;
     let exports = Exports::find(&component)?;
     check_imports(&component)?;
     let (capabilities, wasi) = imports(&component);

@@ -200,7 +200,7 @@ fn prepare(engine: Engine, spec: PluginSpec) -> Result<(Loaded, Bytes), LoadErro
     if let Some(wanted) = spec.digest.filter(|wanted| *wanted != digest) {
         return Err(LoadError::Digest { found: hex(&digest), wanted: hex(&wanted) });
     }
-    let (component, backend) = compile(&engine, &bytes, &digest)?;
+    let (component, backend) = compile(&engine, &bytes, &digest, &name)?;
     // The version first: a plugin for another one may differ anywhere.
     version(&component)?;
     check_imports(&component)?;
@@ -259,10 +259,11 @@ pub(crate) fn compile<'e>(
     engine: &'e Engine,
     bytes: &[u8],
     digest: &[u8; 32],
+    plugin: &str,
 ) -> Result<(Component, &'e Backend), LoadError> {
     let failed = |error: wasmtime::Error| LoadError::Compile(format!("{error:#}"));
     let compiler = &engine.on_demand().engine;
-    let (compiled, cached) = engine.cache().compile(compiler, bytes, digest).map_err(failed)?;
+    let (compiled, cached) = engine.cache().compile(compiler, bytes, digest, plugin).map_err(failed)?;
     match place(engine, &compiled) {
         Err(_) if cached => {
             let compiled = engine.cache().recompile(compiler, bytes, digest).map_err(failed)?;
@@ -340,7 +341,7 @@ mod tests {
         ];
         for (text, expected) in cases {
             let bytes = wat::parse_str(&text).unwrap();
-            let (_, backend) = compile(&engine, &bytes, &[0; 32]).unwrap();
+            let (_, backend) = compile(&engine, &bytes, &[0; 32], "p").unwrap();
             assert_eq!(backend.allocation, expected, "{text}");
         }
     }

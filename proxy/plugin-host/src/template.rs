@@ -67,7 +67,10 @@ type Made = (InstancePre<HostState>, Exports);
 async fn make(loaded: &Arc<Loaded>, component: &[u8], plan: &Plan) -> Result<Made> {
     let engine = &loaded.engine;
     let key = key(loaded);
-    let known = engine.cache().find(&key).and_then(|compiled| fit(loaded, place(engine, &compiled).ok()?));
+    let known = engine
+        .cache()
+        .find(&key, &loaded.name)
+        .and_then(|compiled| fit(loaded, place(engine, &compiled).ok()?));
     let made = match known {
         Some(made) => made,
         None => {

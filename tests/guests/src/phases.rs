@@ -91,7 +91,7 @@ pub(crate) fn written(settings: &Value, events: &[Event]) -> Vec<Settled> {
     }
 }
 
-/// Each message becomes as many copies of itself as its first digit says; without one it is a problem.
+/// Each message becomes as many copies of itself as its first digit says; without one it is a problem. Three are acts.
 pub(crate) fn ingest(
     settings: &Value,
     exchange: &Exchange,
@@ -101,6 +101,11 @@ pub(crate) fn ingest(
         return Vec::new();
     }
     let one = |message: Message| match message.content.first() {
+        _ if message.content == b"panic" => panic!("ingest"),
+        _ if message.content == b"loop" => loop {
+            std::hint::black_box(());
+        },
+        _ if message.content == b"bomb" => Ok(vec![message.content.repeat(64 << 10); 1 << 20]),
         Some(digit @ b'0'..=b'9') => Ok(vec![message.content.clone(); usize::from(digit - b'0')]),
         _ => Err(Problem {
             place: format!("{}:{}", message.source, message.position),

@@ -1,12 +1,14 @@
 //! The phases beside resources, and what is made of failures in them.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use fireguard_plugin_host::{
-    Action, CallError, Event, Field, Head, Message, OnFailure, Phase, Plugin, PluginSpec, Settled,
+    Action, CallError, Event, Field, Head, Limits, Message, OnFailure, Phase, Plugin, PluginSpec, Settled,
 };
 use serde_json::{Value, json};
 
-use crate::guests::{CALM, engine, exchange, items, load, spec};
+use crate::guests::{CALM, engine, exchange, items, load, spec, wide};
 
 fn head() -> Head {
     let field = |name: &str, value: &str| Field { name: name.into(), value: value.into() };
@@ -91,6 +93,25 @@ async fn messages_become_resources_or_problems() {
     let plugin = load(json!({ "ingest": "too-few" })).await;
     let ingested = plugin.session().ingest(&exchange("x"), &messages).await;
     assert_eq!(ingested, Err(CallError::WrongCount { asked: 3, given: 0 }));
+}
+
+/// The limits of messages are those of any call, and what one call fails at is not the next one's fault.
+#[tokio::test]
+async fn messages_have_limits_too() {
+    let cases: [(&'static str, fn(&CallError) -> bool); 3] = [
+        ("panic", |error| matches!(error, CallError::Trap(_))),
+        ("loop", |error| matches!(error, CallError::Cpu(_))),
+        ("bomb", |error| matches!(error, CallError::Memory(_) | CallError::TooMuch(_))),
+    ];
+    for (act, expected) in cases {
+        let limits = Limits { cpu_per_call: Duration::from_millis(500), ..wide() };
+        let plugin = Plugin::load(engine(), PluginSpec { limits, ..spec(json!({})) }).await.unwrap();
+        let mut session = plugin.session();
+        let failed = session.ingest(&exchange("x"), &[message("1"), message(act)]).await.unwrap_err();
+        assert!(expected(&failed), "{act}: {failed}");
+        let ingested = session.ingest(&exchange("x"), &[message("1")]).await.unwrap();
+        assert_eq!(ingested, [Ok(vec![Bytes::from_static(b"1")])], "{act}");
+    }
 }
 
 #[tokio::test]
