@@ -1,17 +1,21 @@
-//! What decisions cost: scopes and a hundred policies.
+//! What decisions cost: scopes and a hundred policies; and what it costs to look at what is shown.
 
+mod token;
+
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Instant, UNIX_EPOCH};
 
-use bytes::Bytes;
 use fireguard_access::decision::{Access, Action, Judge, Permission, Resource};
 use fireguard_access::policy::describe::{self, Caller};
 use fireguard_access::policy::{Decisions, Policies};
 use fireguard_access::principal::Principal;
-use fireguard_access::resource::Found;
+use fireguard_access::resource::{FoundEntry, Unclear};
+use fireguard_access::sieve::{Judges, Sieve, SieveError};
 use fireguard_fhir::ResourceType;
+use fireguard_fhir::bundle::envelope::Envelope;
 use fireguard_fhir::interaction::{Id, Request};
 
 use super::payload;
@@ -40,7 +44,11 @@ pub(super) fn run() -> Result<Vec<Row>, Error> {
         bench.first_request()?,
         bench.first_resource()?,
         bench.same_kind()?,
-        bench.answer(&payload::record(30 << 10))?,
+        bench.answer("gate 3 on a searchset of 30 KiB, us", 30 << 10, Some(Goal::AtMost(150.0)))?,
+        bench.answer("gate 3 on a searchset of 1 MiB, us", 1 << 20, None)?,
+        reading("of it reading, on 30 KiB, us", 30 << 10)?,
+        reading("of it reading, on 1 MiB, us", 1 << 20)?,
+        token::known()?,
     ])
 }
 
@@ -85,19 +93,57 @@ impl Bench {
         Ok(Row::alone("further resource of a kind, ns", rounds, Some(Goal::AtMost(1000.0))))
     }
 
-    /// All that gate 3 asks of resources: whose they are, and whether they may be seen.
-    fn answer(&self, resources: &[Bytes]) -> Result<Row, Error> {
-        let rounds = rounds(|| {
+    /// Gate 3 as the gateway does it: an answer that came at once, entry by entry.
+    fn answer(&self, name: &str, size: usize, goal: Option<Goal>) -> Result<Row, Error> {
+        let bundle = searchset(size);
+        let rounds = rounds_of(DECISIONS * (30 << 10) / size, || {
             let judge = self.judge();
-            resources.iter().all(|resource| {
-                Found::of(resource).is_ok_and(|found| {
-                    let all = std::iter::once(&found.outer).chain(&found.within);
-                    all.into_iter().all(|one| allowed(&judge.resource(&Action::Search, one)))
-                })
-            })
+            shown(Sees(Some(&*judge)), &bundle)
         })?;
-        let name = format!("{} resources, 30 KiB, read and judged, us", resources.len());
-        Ok(Row::alone(name, rounds, Some(Goal::AtMost(150.0))))
+        Ok(Row::alone(name, rounds, goal))
+    }
+}
+
+/// The same without a judge.
+fn reading(name: &str, size: usize) -> Result<Row, Error> {
+    let bundle = searchset(size);
+    let rounds = rounds_of(DECISIONS * (30 << 10) / size, || shown(Sees(None), &bundle))?;
+    Ok(Row::alone(name, rounds, None))
+}
+
+/// Whether the whole Bundle is shown: nothing of it is hidden from this caller.
+fn shown(sees: Sees<'_>, bundle: &[u8]) -> bool {
+    Sieve::new(sees, 16 << 20).whole(bundle).is_ok_and(|shown| shown.len() == bundle.len())
+}
+
+/// A searchset of one patient's resources.
+fn searchset(size: usize) -> Vec<u8> {
+    let entry = |resource: &bytes::Bytes| {
+        let resource = String::from_utf8_lossy(resource);
+        format!(
+            r#"{{"fullUrl":"http://hapi:8080/fhir/x","resource":{resource},"search":{{"mode":"match"}}}}"#
+        )
+    };
+    let entries: Vec<String> = payload::record(size).iter().map(entry).collect();
+    format!(r#"{{"resourceType":"Bundle","type":"searchset","entry":[{}]}}"#, entries.join(",")).into_bytes()
+}
+
+/// Shows what its judge lets be seen; without one, whatever can be read.
+struct Sees<'j>(Option<&'j dyn Judge>);
+
+impl Judges for Sees<'_> {
+    fn envelope(&self, _: &Envelope) -> Result<(), SieveError> {
+        Ok(())
+    }
+
+    fn total(&self) -> bool {
+        false
+    }
+
+    fn show<'e>(&self, entry: &'e [u8], found: Result<FoundEntry, Unclear>) -> Option<Cow<'e, [u8]>> {
+        let found = found.ok()?.resource?;
+        let seen = |resource| self.0.is_none_or(|judge| allowed(&judge.resource(&Action::Search, resource)));
+        found.all().all(seen).then_some(entry.into())
     }
 }
 
@@ -106,11 +152,15 @@ fn failed(why: String) -> Error {
 }
 
 /// The medians of rounds, in microseconds.
-fn rounds(mut work: impl FnMut() -> bool) -> Result<Vec<f64>, Error> {
+fn rounds(work: impl FnMut() -> bool) -> Result<Vec<f64>, Error> {
+    rounds_of(DECISIONS, work)
+}
+
+fn rounds_of(count: usize, mut work: impl FnMut() -> bool) -> Result<Vec<f64>, Error> {
     let mut medians = Vec::new();
     for _ in 0..ROUNDS {
-        let mut times = Vec::with_capacity(DECISIONS);
-        for _ in 0..DECISIONS {
+        let mut times = Vec::with_capacity(count);
+        for _ in 0..count {
             let begin = Instant::now();
             let right = black_box(work());
             times.push(begin.elapsed().as_secs_f64() * 1e6);

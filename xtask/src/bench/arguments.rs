@@ -11,7 +11,7 @@ pub(crate) enum Bench {
     Access(Printed),
     /// The boundary to plugins, their instances, and plugins against a native serde_json DOM.
     #[command(alias = "plugin")]
-    Plugins(Printed),
+    Plugins(Plugins),
     /// The proxy beside nginx and HAProxy, and in front of a real HAPI beside HAPI itself.
     Proxy(Proxy),
     /// What `cargo xtask release --pgo` learns from: an instrumented gateway under load.
@@ -28,6 +28,43 @@ pub(crate) struct Printed {
     /// Print each row as a JSON object.
     #[arg(long)]
     pub(super) json: bool,
+}
+
+/// What of plugins is measured.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Plugins {
+    /// What to measure; unless given all of it, six minutes after building.
+    #[arg(value_enum)]
+    parts: Vec<Part>,
+    /// Print each row as a JSON object.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+impl Plugins {
+    /// Whether this is to be measured.
+    pub(super) fn has(&self, part: Part) -> bool {
+        self.parts.is_empty() || self.parts.contains(&part)
+    }
+}
+
+/// What belongs together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Part {
+    /// A call that does nothing, and a fresh instance.
+    Boundary,
+    /// Two threads against one.
+    Threads,
+    /// A plugin that rewrites while it reads, against a native tree.
+    Streaming,
+    /// De-identification against a native tree.
+    Deid,
+    /// What a loaded plugin takes.
+    Memory,
+    /// Python and JavaScript.
+    Languages,
+    /// In the gateway: reloads under load, and routes without plugins.
+    Gateway,
 }
 
 /// How the proxy is measured.

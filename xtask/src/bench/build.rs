@@ -7,7 +7,7 @@ use std::process::Command;
 use fireguard_test_support::plugins::component;
 use fireguard_test_support::repository;
 
-use super::arguments::Bench;
+use super::arguments::{Bench, Part, Plugins};
 use crate::error::{Error, run as run_command};
 use crate::lint::cargo;
 use crate::pgo;
@@ -24,22 +24,8 @@ pub(crate) fn run(bench: &Bench) -> Result<(), Error> {
         plugins::build(&progress)?;
     }
     match bench {
-        Bench::Plugins(_) => {
-            let guest = ["build", "--quiet", "--profile", "plugin", "--target", "wasm32-wasip2"];
-            let packages = ["--package", "fireguard-test-guest", "--package", "fireguard-streaming-guest"];
-            run_command(cargo().args(guest).args(packages), "cargo")?;
-            for language in ["python", "javascript"] {
-                progress.step(&format!("a guest in {language}"));
-                if let Err(why) = component(&format!("../tests/guests/{language}")) {
-                    progress.step(&format!("left out: {why}"));
-                }
-            }
-        }
-        Bench::Proxy(arguments) if arguments.no_pgo => {
-            progress.step("building Fireguard as for a release: minutes");
-            let build = ["build", "--quiet", "--profile", "dist", "--package", "fireguard"];
-            run_command(cargo().args(build), "cargo")?;
-        }
+        Bench::Plugins(arguments) => plugins_of(arguments, &progress)?,
+        Bench::Proxy(arguments) if arguments.no_pgo => gateway(&progress)?,
         Bench::Proxy(_) => pgo::build(&progress)?,
         // What they measure is given, or part of the benchmark.
         Bench::Access(_) | Bench::Train { .. } => {}
@@ -57,6 +43,27 @@ pub(crate) fn run(bench: &Bench) -> Result<(), Error> {
 pub(crate) fn train(binary: &Path, progress: &Progress) -> Result<(), Error> {
     plugins::build(progress)?;
     measure("release", vec!["bench".into(), "train".into(), binary.into()], progress)
+}
+
+fn plugins_of(arguments: &Plugins, progress: &Progress) -> Result<(), Error> {
+    let guest = ["build", "--quiet", "--profile", "plugin", "--target", "wasm32-wasip2"];
+    let packages = ["--package", "fireguard-streaming-guest", "--package", "fireguard-large-guest"];
+    run_command(cargo().args(guest).args(packages), "cargo")?;
+    if arguments.has(Part::Languages) {
+        for language in ["python", "javascript"] {
+            progress.step(&format!("a guest in {language}"));
+            if let Err(why) = component(&format!("../tests/guests/{language}")) {
+                progress.step(&format!("left out: {why}"));
+            }
+        }
+    }
+    if arguments.has(Part::Gateway) { gateway(progress) } else { Ok(()) }
+}
+
+fn gateway(progress: &Progress) -> Result<(), Error> {
+    progress.step("building Fireguard as for a release: minutes");
+    let build = ["build", "--quiet", "--profile", "dist", "--package", "fireguard"];
+    run_command(cargo().args(build), "cargo")
 }
 
 fn measure(profile: &str, arguments: Vec<OsString>, progress: &Progress) -> Result<(), Error> {

@@ -42,7 +42,7 @@ pub(crate) fn run(bench: &Bench) -> Result<(), Error> {
     let machine = machine::Machine::this(build);
     let (rows, json) = match bench {
         Bench::Access(arguments) => (access::run()?, arguments.json),
-        Bench::Plugins(arguments) => (plugins::run()?, arguments.json),
+        Bench::Plugins(arguments) => (plugins::run(arguments)?, arguments.json),
         Bench::Proxy(arguments) => (proxy::run(arguments)?, arguments.json),
         Bench::Train { binary } => return proxy::train(binary),
     };

@@ -41,6 +41,9 @@ pub(super) enum Goal {
     RatioAtMost(f64),
     /// Ours divided by the peer's is at least this; told by the interval, but for [`TOLERANCE`].
     RatioAtLeast(f64),
+    /// Ours is no more than the peer's: their ratio's interval holds 1, and its median is not over 1 by more than
+    /// [`TOLERANCE`].
+    NoMore,
 }
 
 impl Row {
@@ -79,6 +82,11 @@ impl Row {
                 let (low, _) = peer.as_ref()?.interval?;
                 Some(low >= goal - TOLERANCE)
             }
+            (Goal::NoMore, peer) => {
+                let peer = peer.as_ref()?;
+                let (low, _) = peer.interval?;
+                Some(low <= 1.0 && peer.ratio <= 1.0 + TOLERANCE)
+            }
         }
     }
 
@@ -108,6 +116,7 @@ impl std::fmt::Display for Goal {
             Self::AtMost(goal) => write!(f, "<= {goal}"),
             Self::RatioAtMost(goal) => write!(f, "ratio <= {goal}"),
             Self::RatioAtLeast(goal) => write!(f, "ratio >= {goal}"),
+            Self::NoMore => f.write_str("no more"),
         }
     }
 }
@@ -198,6 +207,13 @@ mod tests {
         // The sixth of twenty is 0.95.
         assert_eq!(many(Goal::RatioAtLeast(0.96)), Some(true));
         assert_eq!(many(Goal::RatioAtLeast(0.98)), Some(false));
+        let around = |one: f64| {
+            let rounds: Vec<_> = (0..10).map(|n| (one + f64::from(n) / 100.0, 1.0)).collect();
+            Row::beside("x", "y", &rounds, Some(Goal::NoMore)).holds()
+        };
+        for (one, holds) in [(0.5, true), (0.96, true), (0.98, false), (1.1, false)] {
+            assert_eq!(around(one), Some(holds), "{one}");
+        }
     }
 
     #[test]

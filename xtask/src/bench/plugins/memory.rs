@@ -10,8 +10,8 @@ use crate::error::Error;
 /// Each is the de-identification plugin with its rules, under a name and rules of its own.
 const PLUGINS: usize = 20;
 
-/// KB of resident memory for each loaded plugin.
-pub(super) fn idle(runtime: &Runtime) -> Result<Row, Error> {
+/// KB of resident memory for each loaded plugin: its own, and what of it lies in the cache's file and may go at any time.
+pub(super) fn idle(runtime: &Runtime) -> Result<[Row; 2], Error> {
     let folder = tempfile::tempdir().map_err(Error::io("making a folder"))?;
     let load = || -> Result<(Engine, Vec<Plugin>), Error> {
         let config = EngineConfig { cache_dir: Some(folder.path().join("cache")), ..EngineConfig::default() };
@@ -27,22 +27,34 @@ pub(super) fn idle(runtime: &Runtime) -> Result<Row, Error> {
     // What compiling leaves behind is the compiler's, and what an allocator keeps for later would hide what is taken.
     drop(load()?);
     let first = load()?;
-    let before = resident()?;
+    let before = (resident()?, mapped()?);
     let loaded = load()?;
-    let each = (resident()? - before) / 1000.0 / PLUGINS as f64;
+    let each = |bytes: f64| vec![bytes / 1000.0 / PLUGINS as f64];
+    let (own, file) = (each(resident()? - before.0), each(mapped()? - before.1));
     drop((first, loaded));
-    Ok(Row::alone(
-        "idle memory of a loaded plugin (deid, ten rules), KB",
-        vec![each],
-        Some(Goal::AtMost(1000.0)),
-    ))
+    let name = "idle memory of a loaded plugin (deid, ten rules), KB";
+    Ok([
+        Row::alone(name, own, Some(Goal::AtMost(1000.0))),
+        Row::alone("and pages of the cache's file, KB", file, None),
+    ])
 }
 
 /// Bytes of this process that are in memory and no file's.
 pub(super) fn resident() -> Result<f64, Error> {
+    status("RssAnon:")
+}
+
+/// Bytes of files that this process has mapped and used.
+fn mapped() -> Result<f64, Error> {
+    status("RssFile:")
+}
+
+fn status(name: &str) -> Result<f64, Error> {
     let text =
         std::fs::read_to_string("/proc/self/status").map_err(Error::io("reading /proc/self/status"))?;
-    let line = text.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
     let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
-    kilobytes.map(|kilobytes| kilobytes * 1024.0).ok_or_else(|| failed("/proc/self/status has no RssAnon"))
+    kilobytes
+        .map(|kilobytes| kilobytes * 1024.0)
+        .ok_or_else(|| failed(format!("/proc/self/status has no {name}")))
 }

@@ -19,6 +19,8 @@ use rustix::time::{ClockId, clock_gettime};
 use serde_json::json;
 use tokio::runtime::Runtime;
 
+use super::arguments::{Part, Plugins};
+use super::proxy;
 use super::row::Row;
 use crate::error::Error;
 use crate::progress::Progress;
@@ -29,31 +31,42 @@ const BATCH: usize = 64 << 10;
 /// Each side of a round works on so many bytes: some ten milliseconds.
 const ROUND_BYTES: usize = 3 << 20;
 
-/// Measures everything; under five minutes.
-pub(super) fn run() -> Result<Vec<Row>, Error> {
+/// Measures what is asked for.
+pub(super) fn run(arguments: &Plugins) -> Result<Vec<Row>, Error> {
     let progress = Progress::begin();
     let runtime = runtime()?;
     let engine = Engine::new(EngineConfig::default()).map_err(failed)?;
+    let load = |spec: PluginSpec| runtime.block_on(Plugin::load(&engine, spec)).map_err(failed);
+    let streaming = || PluginSpec::new("streaming", built("fireguard_streaming_guest"));
     let mut rows = Vec::new();
-    progress.step("the boundary");
-    let guest = PluginSpec {
-        settings: json!({"keep": true}),
-        ..PluginSpec::new("guest", built("fireguard_streaming_guest"))
-    };
-    let guest = runtime.block_on(Plugin::load(&engine, guest)).map_err(failed)?;
-    rows.push(calls::empty(&runtime, &guest)?);
-    rows.push(calls::fresh_instance(&runtime, &guest, "a plugin that does nothing")?);
-    progress.step("two threads against one");
-    rows.extend(threads::rows(&engine)?);
-    progress.step("a streaming plugin");
-    let streaming = PluginSpec::new("streaming", built("fireguard_streaming_guest"));
-    let streaming = runtime.block_on(Plugin::load(&engine, streaming)).map_err(failed)?;
-    rows.push(peer::streaming(&runtime, &streaming)?);
-    rows.extend(deid::rows(&progress, &runtime, &engine)?);
-    progress.step("memory");
-    rows.push(memory::idle(&runtime)?);
-    progress.step("Python and JavaScript");
-    rows.extend(languages::rows(&runtime)?);
+    if arguments.has(Part::Boundary) {
+        progress.step("the boundary");
+        let guest = load(PluginSpec { settings: json!({"keep": true}), ..streaming() })?;
+        rows.push(calls::empty(&runtime, &guest)?);
+        rows.push(calls::fresh_instance(&runtime, &guest, "a plugin that does nothing")?);
+    }
+    if arguments.has(Part::Threads) {
+        progress.step("two threads against one");
+        rows.extend(threads::rows(&engine)?);
+    }
+    if arguments.has(Part::Streaming) {
+        progress.step("a streaming plugin");
+        rows.push(peer::streaming(&runtime, &load(streaming())?)?);
+    }
+    if arguments.has(Part::Deid) {
+        rows.extend(deid::rows(&progress, &runtime, &engine)?);
+    }
+    if arguments.has(Part::Memory) {
+        progress.step("memory");
+        rows.extend(memory::idle(&runtime)?);
+    }
+    if arguments.has(Part::Languages) {
+        progress.step("Python and JavaScript");
+        rows.extend(languages::rows(&runtime)?);
+    }
+    if arguments.has(Part::Gateway) {
+        rows.extend(proxy::plugins()?);
+    }
     Ok(rows)
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use fireguard_test_support::repository;
@@ -26,9 +26,13 @@ pub(super) struct Fireguard {
 
 /// What only ours is told.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Extras {
+pub(super) struct Extras<'a> {
     /// A second route, `/research`, with the de-identification plugin, kept compiled.
     pub(super) plugin: bool,
+    /// A third route, `/large`, with this component.
+    pub(super) component: Option<&'a Path>,
+    /// Where it is to be told to reload; none: on a free port.
+    pub(super) admin: Option<SocketAddr>,
     /// How many requests may be at the server to begin with.
     pub(super) concurrency: Option<usize>,
 }
@@ -50,8 +54,9 @@ impl Fireguard {
     ///
     /// # Errors
     /// It does not listen.
-    pub(super) fn start(&self, front: &Front<'_>, extras: Extras) -> Result<Proxy, Error> {
-        let (address, admin) = (free_address()?, free_address()?);
+    pub(super) fn start(&self, front: &Front<'_>, extras: Extras<'_>) -> Result<Proxy, Error> {
+        let address = free_address()?;
+        let admin = extras.admin.map_or_else(free_address, Ok)?;
         let file = write("fireguard.toml", &config(front, extras, address, admin)?)?;
         let mut command = Command::new(&self.binary);
         command.args(["run", "--dev", "--config"]).arg(file);
@@ -64,7 +69,7 @@ impl Fireguard {
 
 fn config(
     front: &Front<'_>,
-    extras: Extras,
+    extras: Extras<'_>,
     address: SocketAddr,
     admin: SocketAddr,
 ) -> Result<String, Error> {
@@ -102,6 +107,11 @@ fn config(
             rules.display(),
             key.display()
         ));
+    }
+    if let Some(component) = extras.component {
+        let component = component.display();
+        line("[routes.large]\npath = \"/large\"\nupstream = \"hapi\"\nauthentication = \"none\"\nread_only = true\nplugins = [\"large\"]".to_owned());
+        line(format!("[plugins.large]\ncomponent = \"{component}\"\non_failure = \"refuse\""));
     }
     Ok(text)
 }

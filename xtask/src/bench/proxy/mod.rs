@@ -8,6 +8,7 @@ mod hapi;
 mod memory;
 mod metadata;
 mod peers;
+mod plugins;
 mod priority;
 mod process;
 mod train;
@@ -78,6 +79,16 @@ pub(super) fn run(arguments: &Arguments) -> Result<Vec<Row>, Error> {
         });
     }
     Ok(rows)
+}
+
+/// Measures plugins in the gateway: loading them anew, and routes that have none.
+///
+/// # Errors
+/// As [`run`].
+pub(super) fn plugins() -> Result<Vec<Row>, Error> {
+    let progress = Progress::begin();
+    let _alone = process::alone()?;
+    runtime()?.block_on(plugins::measure(repository::target().join("dist/fireguard"), &progress))
 }
 
 const PASS: Group = Group {
