@@ -284,6 +284,11 @@ async fn routes_that_would_be_unsafe_are_refused_at_the_start() {
         assert!(refused.contains(said) && refused.contains("route w: the plugin p"), "{refused}");
         started(route("w", "read_only = true", &[("p", settings, "")])).unwrap();
     }
+    for more in ["", "read_only = true"] {
+        let refused =
+            started(route("w", more, &[("p", "phases = [\"ingest\"]", "")])).unwrap_err().to_string();
+        assert!(refused.contains("route w: the plugin p wants messages alone"), "{refused}");
+    }
 }
 
 /// Another component than the one that is meant is not run.

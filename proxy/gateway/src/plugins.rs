@@ -58,6 +58,17 @@ pub enum LoadFailure {
         /// The plugin's name.
         plugin: String,
     },
+    /// A plugin is for messages alone, and a route has none.
+    #[error(
+        "route {route}: the plugin {plugin} wants messages alone (phase ingest), and routes hand it none: it would never be \
+         called; take it out of this route"
+    )]
+    NoIntake {
+        /// The route's name.
+        route: String,
+        /// The plugin's name.
+        plugin: String,
+    },
     /// What a grant needs cannot be had.
     #[error(transparent)]
     Grant(#[from] NoGrant),

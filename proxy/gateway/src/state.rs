@@ -307,19 +307,24 @@ struct Before<'a> {
     tries: Option<&'a Arc<Tries>>,
 }
 
-/// Refuses what plugins on a route with writes would make unsafe.
+/// Refuses plugins that would never be called, and what plugins on a route with writes would make unsafe.
 fn judge_plugins<'a>(
     route: &config::Route,
     attached: impl Iterator<Item = &'a Attached>,
     keeps: bool,
 ) -> Result<(), LoadFailure> {
-    for Attached { plugin, .. } in attached.filter(|_| !route.surface.is_read_only()) {
-        let sees = |direction| plugin.plan().interests.iter().any(|i| i.directions.contains(&direction));
+    let read_only = route.surface.is_read_only();
+    for Attached { plugin, .. } in attached {
+        let interests = &plugin.plan().interests;
+        let sees = |direction| interests.iter().any(|i| i.directions.contains(&direction));
         let (route, name) = (route.name.clone(), plugin.name().to_owned());
-        if sees(Direction::ToClient) && !sees(Direction::ToServer) {
+        if !interests.is_empty() && interests.iter().all(|i| i.phase == Phase::Ingest.name()) {
+            return Err(LoadFailure::NoIntake { route, plugin: name });
+        }
+        if !read_only && sees(Direction::ToClient) && !sees(Direction::ToServer) {
             return Err(LoadFailure::WrittenBack { route, plugin: name });
         }
-        if told(plugin) && !keeps {
+        if !read_only && told(plugin) && !keeps {
             return Err(LoadFailure::NoState { route, plugin: name });
         }
     }
