@@ -1,6 +1,7 @@
 //! `fireguard doctor`: what is wrong, and the line to change.
 
 use fireguard_test_support::hapi::Hapi;
+use fireguard_test_support::s3::S3;
 use fireguard_test_support::standin::{Answer, StandIn};
 
 use crate::{fireguard, folder, text};
@@ -61,6 +62,24 @@ async fn a_good_server_passes() {
     let wrote =
         |r: &fireguard_test_support::standin::Received| r.method != "GET" && !r.path().ends_with("$validate");
     assert!(!standin.requests().iter().any(wrote), "{:?}", standin.requests());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bucket_is_asked_for_and_nothing_is_put_there() {
+    let (standin, server) = (good().await, S3::start("objects").await.unwrap());
+    let keys = tempfile::tempdir().unwrap();
+    let configuration = configuration(&standin.base_url()) + &server.table("archive", keys.path()).unwrap();
+    let (success, said) = run_with(&configuration);
+    assert!(success && said.contains("ok   bucket    archive: it is there and may be used"), "{said}");
+    server.bucket_is_there(false);
+    let (success, said) = run_with(&configuration);
+    let told = "FAIL bucket    archive: there is no such bucket (fireguard.toml:12: buckets.archive.bucket)";
+    assert!(!success && said.contains(told), "{said}");
+    server.bucket_is_there(true);
+    std::fs::write(keys.path().join("archive-secret"), "wrong").unwrap();
+    let (success, said) = run_with(&configuration);
+    assert!(!success && said.contains("FAIL bucket    archive: the S3 server refuses it"), "{said}");
+    assert!(server.puts().is_empty() && server.objects().unwrap().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,6 +1,8 @@
 //! Audit events that cannot be delivered: none of an acknowledged write is lost, also not with its process; and what
 //! happens when no more may wait.
 
+mod bucket;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 

@@ -3,6 +3,7 @@
 use std::fs;
 
 use fireguard_test_support::gateway::Gateway;
+use fireguard_test_support::s3::{Fault, S3};
 use fireguard_test_support::standin::Answer;
 use serde_json::{Value, json};
 
@@ -91,4 +92,63 @@ async fn objects_are_files_in_the_granted_directory() {
     );
     assert_eq!(fs::read_to_string(folder.path().join("out/2026/patients.ndjson")).unwrap(), "{}");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+/// What a plugin asks that tries to leave its place, each with the answer's code.
+const ESCAPES: [&str; 9] =
+    ["../x", "/x", "a/../../x", "a//x", ".x", "a\u{2044}x", "a\u{ff0f}..\u{ff0f}x", "a%2f..%2fx", "a\\x"];
+
+#[tokio::test]
+async fn objects_in_a_bucket_stay_below_the_name_of_their_plugin() {
+    let server = S3::start("objects").await.unwrap();
+    let keys = tempfile::tempdir().unwrap();
+    let grant = "object_store = { bucket = \"b\", bytes = \"10B\" }";
+    let escapes: Vec<Value> = ESCAPES.iter().map(|name| json!({"put": [name, ""]})).collect();
+    let reads: Vec<Value> = ESCAPES.iter().map(|name| json!({"get": name})).collect();
+    let asks = json!([
+        {"put": ["2026/a.ndjson", "{}"]}, {"put": ["2026/a.ndjson", "{1}"]}, {"get": "2026/a.ndjson"}, {"get": "b"},
+        {"put": ["large", "12345678901"]}, {"put": ["b", ""]}, {"names": ["", ""]}, {"names": ["", "2026/a.ndjson"]},
+        {"delete": "b"}, {"delete": "b"}, {"names": ["", ""]},
+    ]);
+    let tables = asking("one", &asks, grant)
+        + &asking("other", &json!([{"names": ["", ""]}, {"get": "2026/a.ndjson"}]), grant)
+        + &asking("escaping", &json!(escapes), grant)
+        + &asking("reading", &json!(reads), grant)
+        + &server.table("b", keys.path()).unwrap();
+    // Several requests to another server are more than these plugins have time for otherwise.
+    let tables = tables.replace("900ms", "30s");
+    let rig = rig(tables).await;
+    let told = async |route: &str| told(&rig.get(&format!("/{route}/Patient/1")).await);
+    let answers = told("one").await;
+    assert_eq!(answers[4]["error"], "too-much", "{answers}");
+    let expected = json!([
+        true,
+        true,
+        "{1}",
+        null,
+        answers[4],
+        true,
+        ["2026/a.ndjson", "b"],
+        ["b"],
+        true,
+        true,
+        ["2026/a.ndjson"]
+    ]);
+    assert_eq!(answers, expected);
+    assert_eq!(told("other").await, json!([[], null]));
+    for route in ["escaping", "reading"] {
+        let answers = told(route).await;
+        let codes: Vec<_> =
+            answers.as_array().unwrap().iter().map(|answer| answer["error"].as_str()).collect();
+        assert_eq!(codes, vec![Some("invalid"); ESCAPES.len()], "{route}");
+    }
+    let objects = server.objects().unwrap();
+    assert_eq!(objects.keys().collect::<Vec<_>>(), ["plugins/one/2026/a.ndjson"]);
+    // It is not the plugin's affair why, and the log names no object.
+    server.always(Some(Fault::Answer(403, "AccessDenied")));
+    let answers = told("other").await;
+    assert_eq!(answers[0]["error"], "unavailable", "{answers}");
+    assert!(!answers.to_string().contains("AccessDenied"));
+    rig.gateway.logged("the object store does not work").await;
+    assert!(!rig.gateway.log().contains("a.ndjson"));
 }
