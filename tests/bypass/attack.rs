@@ -19,6 +19,8 @@ pub(crate) struct Attack {
     pub(crate) token: Token,
     /// Not in forms other than its own.
     pub(crate) plain: bool,
+    /// It is a Bundle, and would change something.
+    changes: bool,
 }
 
 /// How a leak shows.
@@ -66,6 +68,7 @@ pub(crate) fn get(group: u8, target: &str) -> Attack {
         knows: Vec::new(),
         token: Token::Usual,
         plain: false,
+        changes: false,
     }
 }
 
@@ -79,6 +82,16 @@ impl Attack {
     /// The other's data would be seen, but the twin differs for a reason that is no leak.
     pub(crate) fn marker(self) -> Self {
         Self { oracle: Oracle::Marker, ..self }
+    }
+
+    /// What is said of the other is what is said of nobody.
+    pub(crate) fn twin(self) -> Self {
+        Self { oracle: Oracle::Twin, ..self }
+    }
+
+    /// A Bundle that does not only ask.
+    pub(crate) fn changing(self) -> Self {
+        Self { changes: true, ..self }
     }
 
     /// Nobody with this token may do it, whoever is named.
@@ -146,7 +159,7 @@ impl Attack {
 impl Attack {
     /// Whether it only asks, although it is no GET.
     pub(crate) fn is_question(&self) -> bool {
-        let entry = self.target.is_empty() && self.method == "POST";
+        let entry = self.target.is_empty() && self.method == "POST" && !self.changes;
         entry || self.target.contains("_search") || self.target.contains("$graphql")
     }
 }

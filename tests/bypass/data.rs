@@ -21,9 +21,15 @@ pub(crate) const C: Who = Who { x: "zqc", name: "Chars" };
 pub(crate) const NOBODY: Who = Who { x: "zqn", name: "Nobod" };
 
 impl Who {
-    /// Fills a template in.
+    /// Fills a template in; `{base64:…}`, with single quotes for double ones, when that is done.
     pub(crate) fn fill(self, template: &str) -> String {
-        template.replace("{x}", self.x).replace("{X}", self.name)
+        let filled = template.replace("{x}", self.x).replace("{X}", self.name);
+        let Some((before, (plain, after))) =
+            filled.split_once("{base64:").and_then(|(before, rest)| Some((before, rest.split_once("}]}")?)))
+        else {
+            return filled;
+        };
+        format!("{before}{}{after}", STANDARD.encode(format!("{plain}}}]").replace('\'', "\"")))
     }
 
     /// The text that stands in everything of theirs, and in nothing else.

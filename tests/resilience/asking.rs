@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use fireguard_test_support::issuer::Issuer;
 use fireguard_test_support::standin::Answer;
 use serde_json::{Value, json};
 
@@ -190,4 +191,29 @@ async fn who_is_told_of_writes_asks_by_the_route_of_the_grant() {
         rig.gateway.logged(expected).await;
     }
     assert_eq!(rig.standin.requests_to("GET", "/fhir/Patient/2").len(), 1);
+}
+
+/// Whatever its caller has asked for: each request of a plugin is judged for itself.
+#[tokio::test]
+async fn who_asks_as_the_caller_sees_what_the_caller_does() {
+    let issuer = Issuer::start().await.unwrap();
+    let asks = json!([{"fhir": [
+        get("Patient/1"), get("Patient/2"), get("Patient"), get("Patient/_history"), get("Condition/1"),
+    ]}]);
+    let tables = asking("p", &asks, "fhir_client = {}")
+        .replace("authentication = \"none\"", "authentication = [\"id\"]")
+        + &issuer.configuration("id");
+    let rig = rig(tables, "").await;
+    let found = json!({"resourceType": "Bundle", "type": "searchset", "link": [
+        {"relation": "self", "url": format!("{}/Patient", rig.standin.base_url())}], "entry": [{"resource": patient("2")}]});
+    rig.standin.always("GET", "/fhir/Patient", Answer::json(200, found.to_string()));
+    let token = issuer.token(json!({"patient": "1", "scope": "patient/Patient.rs"}));
+    let ask = Ask::get("/p/Patient/1").header("Authorization", &format!("Bearer {token}"));
+    let told = told(&rig.send(ask).await);
+    let statuses: Vec<_> = told.as_array().unwrap().iter().map(|answer| answer["status"].clone()).collect();
+    // The server did not search as narrowly as it was told.
+    assert_eq!(statuses, [200, 404, 502, 403, 403], "{told:#}");
+    assert!(!told[2]["body"].as_str().unwrap().contains("\"2\""), "{told:#}");
+    let searched = rig.arrived().into_iter().find(|request| request.path() == "/fhir/Patient").unwrap();
+    assert!(searched.target.contains("_id=1"), "{}", searched.target);
 }

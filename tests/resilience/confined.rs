@@ -11,23 +11,23 @@ use crate::http::{Ask, Reply};
 use crate::rig::asking_who;
 
 /// What is in everything that is not the caller's.
-const MARKER: &str = "MARKER";
+pub(crate) const MARKER: &str = "MARKER";
 
-struct Confined {
-    standin: StandIn,
+pub(crate) struct Confined {
+    pub(crate) standin: StandIn,
     gateway: Gateway,
     issuer: Issuer,
 }
 
 impl Confined {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let (standin, issuer) = (StandIn::start().await.unwrap(), Issuer::start().await.unwrap());
         let gateway = asking_who(&standin, &issuer).await;
         Self { standin, gateway, issuer }
     }
 
     /// As patient `1`, with these scopes.
-    async fn ask(&self, scope: &str, ask: Ask) -> Reply {
+    pub(crate) async fn ask(&self, scope: &str, ask: Ask) -> Reply {
         let token = self.issuer.token(json!({ "patient": "1", "scope": scope }));
         ask.header("Authorization", &format!("Bearer {token}")).send(self.gateway.listen()).await
     }
@@ -36,23 +36,23 @@ impl Confined {
         self.ask("patient/*.cruds", Ask::get(target)).await
     }
 
-    fn link(&self, rest: &str) -> Value {
+    pub(crate) fn link(&self, rest: &str) -> Value {
         json!([{"relation": "self", "url": format!("{}{rest}", self.standin.base_url())}])
     }
 }
 
-fn of(patient: &str, id: &str) -> Value {
+pub(crate) fn of(patient: &str, id: &str) -> Value {
     let text = if patient == "1" { "own" } else { MARKER };
     json!({"resourceType": "Observation", "id": id, "subject": {"reference": format!("Patient/{patient}")},
            "note": [{"text": text}]})
 }
 
-fn entry(mode: &str, resource: Value) -> Value {
+pub(crate) fn entry(mode: &str, resource: Value) -> Value {
     json!({"fullUrl": format!("urn:x:{}", resource["id"].as_str().unwrap_or_default()), "resource": resource,
            "search": {"mode": mode}})
 }
 
-fn unseen(case: &str, reply: &Reply) {
+pub(crate) fn unseen(case: &str, reply: &Reply) {
     let text = reply.text();
     assert!(!text.contains(MARKER), "{case}: {text}");
     let told = reply.headers.iter().any(|(_, value)| value.contains(MARKER));

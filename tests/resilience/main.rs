@@ -16,6 +16,7 @@ mod bodies;
 mod browsers;
 mod certificates;
 mod confined;
+mod confined_entries;
 mod cores;
 mod credentials;
 mod crowds;

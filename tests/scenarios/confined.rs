@@ -1,5 +1,7 @@
 //! Gates 1 and 2 on a real HAPI: what a patient's app may ask for and write, and what becomes of the rest.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use fireguard_test_support::gateway::Gateway;
 use fireguard_test_support::hapi::Hapi;
 use fireguard_test_support::issuer::Issuer;
@@ -159,8 +161,32 @@ async fn searches_find_what_is_the_patients() {
     }
     assert_eq!(world.get("Patient").await.ids(), ["cs-own"]);
     assert_eq!(world.get("Patient?_id={me}-other").await.ids(), [""; 0]);
+    for (target, total) in [
+        ("Observation?_summary=count", 1),
+        ("Observation?_count=0&code:text=x", 1),
+        ("Observation?_summary=count&patient={me}-other", 0),
+        ("Observation?identifier=urn:confined|{me}-other-1&_summary=count", 0),
+    ] {
+        let count = world.get(target).await;
+        assert_eq!(
+            (count.status.as_u16(), &count.body["total"]),
+            (200, &json!(total)),
+            "{target}: {count:?}"
+        );
+        assert!(count.ids().is_empty() && count.body.get("link").is_none(), "{target}: {count:?}");
+    }
+    for (target, ids) in [
+        ("Patient/{me}-own/Observation", &["cs-own-1"][..]),
+        ("Patient/{me}-own/Observation?code:text=none", &[]),
+        ("Patient/{me}-other/Observation", &[]),
+    ] {
+        let found = world.get(target).await;
+        assert_eq!((found.status.as_u16(), &*found.ids()), (200, ids), "{target}: {found:?}");
+    }
     for target in [
-        "Observation?_summary=count",
+        "Patient/{me}-own/*",
+        "Encounter/x/Observation",
+        "Schedule?_summary=count",
         "Observation?patient.name=other",
         "Practitioner?_has:Observation:performer:patient={me}-other",
         "Observation?_filter=x",
@@ -390,15 +416,31 @@ async fn entries_are_judged_each() {
         request("DELETE", "Observation?identifier=urn:confined|{me}-other-1"),
         request("GET", "Observation/_history"),
         request("GET", "Patient/{me}-own/$everything"),
+        request("GET", "Observation?patient={me}-own&_summary=count"),
+        request("GET", "Observation/{me}-own-1/_history"),
+        request("GET", "Observation/{me}-other-1/_history"),
+        request("GET", "Observation?patient.name=other"),
+        request("GET", "Patient/{me}-own/Observation"),
     ];
     let batch = world.ask("POST", "", &[], Some(&bundle("batch", &entries))).await;
     assert_eq!(batch.status, 200, "{batch:?}");
     let answers = batch.body["entry"].as_array().unwrap();
     let status = |answer: &Value| answer["response"]["status"].as_str().unwrap()[..3].to_owned();
     let statuses: Vec<_> = answers.iter().map(status).collect();
-    let expected = ["200", "404", "404", "403", "200", "403", "404", "201", "404", "404", "403", "403"]
-        .map(str::to_owned);
-    assert_eq!(statuses, expected, "{}", batch.body);
+    let expected = [
+        "200", "404", "404", "200", "200", "403", "404", "201", "404", "404", "403", "200", "200", "200",
+        "404", "403", "200",
+    ];
+    assert_eq!(statuses, expected.map(str::to_owned), "{}", batch.body);
+    let found = |place: usize| {
+        let list = answers[place]["resource"]["entry"].as_array().map_or(&[][..], Vec::as_slice);
+        list.iter().map(|entry| entry["resource"]["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(found(3), [""; 0], "{}", batch.body);
+    for (place, own) in [(11, "ce-own-1"), (13, "ce-own-1"), (16, "ce-own-1"), (16, "ce-made")] {
+        assert!(found(place).iter().any(|id| id == own), "{place}: {}", batch.body);
+    }
+    assert_eq!(answers[12]["resource"]["total"], 2, "its own two: {}", batch.body);
     assert!(!batch.body.to_string().contains("\"family\":\"other\""));
     for refused in [5, 6, 8] {
         let entries = [put("made", "own"), entries[refused].clone()];
@@ -430,4 +472,57 @@ async fn a_write_that_meets_another_is_not_lost() {
     let held = world.held("Observation/{me}-race").await;
     assert_eq!(held["meta"]["versionId"], done.to_string(), "{statuses:?}");
     assert!(replies.iter().filter(|reply| reply.status.is_success()).all(|reply| reply.version.is_some()));
+}
+
+/// A patch in a Bundle comes as a file. What it makes is sent, and to the version that was looked at.
+#[tokio::test]
+async fn patches_and_deletes_are_judged_in_bundles_too() {
+    let world = Confined::start("cq").await;
+    let data = |operations: Value| STANDARD.encode(operations.to_string());
+    let patch = |name: &str, operations: Value| {
+        json!({"resource": {"resourceType": "Binary", "contentType": "application/json-patch+json",
+                            "data": data(operations)},
+               "request": {"method": "PATCH", "url": format!("Observation/cq-{name}")}})
+    };
+    let replace = |path: &str, value: &str| json!([{"op": "replace", "path": path, "value": value}]);
+    let parameters = json!({"resource": {"resourceType": "Parameters", "parameter": []},
+        "request": {"method": "PATCH", "url": "Observation/cq-own-1"}});
+    let delete =
+        |name: &str| json!({"request": {"method": "DELETE", "url": format!("Observation/cq-{name}")}});
+    // Whose text would make a search for somebody else of a reference, once it stands in one.
+    let mut text = world.observation("text", "own");
+    text["note"] = json!([{"text": "Patient?name=other"}]);
+    text["performer"] = json!([{"reference": "Patient/cq-own"}]);
+    world.stored(text).await;
+    let copy = json!([{"op": "copy", "from": "/note/0/text", "path": "/performer/0/reference"}]);
+    for kind in ["batch", "transaction"] {
+        for (entry, status) in [
+            (patch("own-1", replace("/status", "amended")), 200),
+            (patch("own-1", replace("/subject/reference", "Patient/cq-other")), 403),
+            (patch("own-1", replace("/nowhere", "x")), 422),
+            (patch("other-1", replace("/status", "amended")), 404),
+            (patch("none", replace("/status", "amended")), 404),
+            (patch("text", copy.clone()), 403),
+            (parameters.clone(), 415),
+            (delete("other-1"), 404),
+        ] {
+            let bundle = json!({"resourceType": "Bundle", "type": kind, "entry": [entry]});
+            let reply = world.ask("POST", "", &[], Some(&bundle)).await;
+            let said =
+                reply.body["entry"][0]["response"]["status"].as_str().map(|status| status[..3].to_owned());
+            let said = said.unwrap_or_else(|| reply.status.as_str().to_owned());
+            assert_eq!(said, status.to_string(), "{kind} {bundle}: {reply:?}");
+        }
+        assert_eq!(world.held("Observation/{me}-own-1").await["status"], "amended", "{kind}");
+        world.stored(world.observation("own-1", "own")).await;
+        world.stored(world.observation("gone", "own")).await;
+        let bundle = json!({"resourceType": "Bundle", "type": kind, "entry": [delete("gone")]});
+        let reply = world.ask("POST", "", &[], Some(&bundle)).await;
+        assert_eq!(reply.body["entry"][0]["response"]["status"], "204 No Content", "{kind}: {reply:?}");
+        assert_eq!(world.held("Observation/{me}-gone").await["resourceType"], "OperationOutcome", "{kind}");
+    }
+    let by_itself = world.ask("PATCH", "Observation/{me}-text", &[], Some(&copy)).await;
+    assert_eq!(by_itself.status, 403, "{by_itself:?}");
+    let other = world.held("Observation/{me}-other-1").await;
+    assert_eq!((&other["status"], &other["meta"]["versionId"]), (&json!("final"), &json!("1")));
 }

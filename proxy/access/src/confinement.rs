@@ -29,6 +29,8 @@ pub struct Confinement {
     /// It pages through a search that was narrowed for this very caller, whose first page has proved it: what matches is
     /// within one of its bounds.
     pub proved: bool,
+    /// Only how much a narrowed search finds was asked for: what it finds is left out of the answer.
+    pub counted: bool,
 }
 
 /// A search that was narrowed to what its caller may see.

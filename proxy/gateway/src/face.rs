@@ -8,12 +8,15 @@ use fireguard_fhir::interaction::SealPages;
 use fireguard_fhir::urls::{Relative, Rewrite};
 use http::{HeaderName, HeaderValue};
 
+use crate::caller::Caller;
+use crate::pages::ForCaller;
+
 /// See the module's text.
 pub struct Face {
     /// The base URL the client uses.
     pub base: Base,
     /// Turns the server's URLs into the client's.
-    pub to_client: Arc<Rewrite>,
+    to_client: Arc<Rewrite>,
     /// Turns the client's URLs into the server's.
     pub to_server: Arc<Relative>,
     /// What the server is told of the base.
@@ -21,14 +24,17 @@ pub struct Face {
 }
 
 impl Face {
-    /// The same for one caller, for whom links to pages and jobs are sealed.
-    pub fn sealing(&self, pages: Arc<dyn SealPages>) -> Self {
-        Self {
-            base: self.base.clone(),
-            to_client: Arc::new(Rewrite::clone(&self.to_client).sealing(pages)),
-            to_server: Arc::clone(&self.to_server),
-            forwarded: self.forwarded.clone(),
+    /// What turns the server's URLs into those of this caller, for whom links to pages and jobs are sealed.
+    pub fn toward(&self, caller: &Caller) -> Arc<Rewrite> {
+        match &caller.links {
+            Some(links) => self.sealed(Arc::clone(links)),
+            None => Arc::clone(&self.to_client),
         }
+    }
+
+    /// The same with links that are sealed so.
+    pub fn sealed(&self, links: Arc<ForCaller>) -> Arc<Rewrite> {
+        Arc::new(Rewrite::clone(&self.to_client).sealing(links))
     }
 }
 

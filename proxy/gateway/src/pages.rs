@@ -4,6 +4,7 @@
 //! likewise. Callers get an encrypted and authenticated token instead (AES-256-GCM with a random 96-bit nonce), which is
 //! good for one caller on one route to one server and for a limited time. Nodes that share keys open each other's.
 
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -66,6 +67,7 @@ pub enum Leads {
 }
 
 /// Seals for one caller of a route.
+#[derive(Clone)]
 pub struct ForCaller {
     binding: Arc<Binding>,
     caller: Arc<Principal>,
@@ -224,12 +226,18 @@ impl SealPages for Binding {
 impl ForCaller {
     /// The same for the pages of a search that was narrowed, and is proved before a link to its next page leaves.
     #[must_use]
-    pub fn proved(self) -> Self {
-        Self { pages: Leads::ToProvedPage, ..self }
+    pub fn proved(&self) -> Self {
+        Self { pages: Leads::ToProvedPage, ..self.clone() }
     }
 
     fn holder(&self) -> Holder {
         *self.holder.get_or_init(|| Holder::of(&self.caller))
+    }
+}
+
+impl fmt::Debug for ForCaller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ForCaller").field(&self.pages).finish()
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::attack::{Attack, get, write};
 
 pub(super) fn all() -> Vec<Attack> {
-    [changes(), conditional(), bodies()].concat()
+    [changes(), conditional(), patches(), bodies()].concat()
 }
 
 fn observation(subject: &str, more: &str) -> String {
@@ -137,14 +137,41 @@ fn bodies() -> Vec<Attack> {
         entry("GET", "./Patient/{x}-patient").inert(refused),
         entry("HEAD", "Patient/{x}-patient").inert(refused),
         entry("get", "Patient/{x}-patient").inert(refused),
+        // Conditions of an entry tell what its answer would.
+        entry_with(r#""method":"GET","url":"Patient/{x}-patient","ifNoneMatch":"W/\"1\"""#).twin(),
+        entry_with(r#""method":"GET","url":"Patient/{x}-patient","ifModifiedSince":"2050-01-01T00:00:00Z""#).twin(),
+        entry_with(r#""method":"GET","url":"Observation?code=code-{x}&_count=0""#).twin(),
+        entry_with(r#""method":"GET","url":"Observation?code=code-{x}&_summary=count""#).twin(),
         get(9, "Patient/{x}-patient").header("Content-Type", "application/fhir+json").plain(),
+    ]
+}
+
+/// What a batch can do to somebody's data with a patch, which comes as a file.
+fn patches() -> Vec<Attack> {
+    let patch = |url: &str, operations: &str| {
+        // Names stand in what is encoded: so it is encoded when they are filled in.
+        let body = format!(
+            r#"{{"resourceType":"Bundle","type":"batch","entry":[{{"resource":{{"resourceType":"Binary","contentType":"application/json-patch+json","data":"{{base64:{operations}}}"}},"request":{{"method":"PATCH","url":"{url}"}}}}]}}"#
+        );
+        write(6, "POST", "", &body).marker().plain().changing()
+    };
+    vec![
+        patch("Observation/{x}-obs2", "[{'op':'replace','path':'/status','value':'cancelled'}]"),
+        patch("Observation?_id={x}-obs2", "[{'op':'replace','path':'/status','value':'cancelled'}]"),
+        patch(
+            "Observation/zqa-obs3",
+            "[{'op':'replace','path':'/subject/reference','value':'Patient/{x}-patient'}]",
+        ),
     ]
 }
 
 /// A batch with one entry, as it stands.
 fn entry(method: &str, url: &str) -> Attack {
-    let body = format!(
-        r#"{{"resourceType":"Bundle","type":"batch","entry":[{{"request":{{"method":"{method}","url":"{url}"}}}}]}}"#
-    );
+    entry_with(&format!(r#""method":"{method}","url":"{url}""#))
+}
+
+/// The same with this request.
+fn entry_with(request: &str) -> Attack {
+    let body = format!(r#"{{"resourceType":"Bundle","type":"batch","entry":[{{"request":{{{request}}}}}]}}"#);
     write(9, "POST", "", &body).marker().plain()
 }

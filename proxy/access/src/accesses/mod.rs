@@ -7,6 +7,7 @@ mod joins;
 use fireguard_fhir::ResourceType;
 use fireguard_fhir::interaction::{Id, Interaction, OperationScope, Refusal, Request};
 use fireguard_fhir::parameters::Parameters;
+use fireguard_fhir::smart::operations;
 
 use crate::decision::{Access, Action};
 
@@ -98,7 +99,7 @@ pub fn accesses(request: &Request) -> Result<Asked, Refusal> {
             if matches!(name.as_str(), "$everything" | "$export") && request.parameters.get("_type").is_some()
             {
                 asked.types(&request.parameters)?;
-            } else if !WITHIN_ITS_TYPE.contains(&name.as_str()) {
+            } else if !operations::stays_with_its_type(name.as_str()) {
                 asked.possible.push(of_any(A::Read));
             }
         }
@@ -110,27 +111,6 @@ pub fn accesses(request: &Request) -> Result<Asked, Refusal> {
     asked.join(request)?;
     Ok(asked)
 }
-
-/// Operations that answer with nothing but resources of the type they are called on, terminology, or an outcome; and jobs,
-/// which are bound to whoever was allowed to begin them.
-const WITHIN_ITS_TYPE: [&str; 16] = [
-    "$expand",
-    "$export-poll-status",
-    "$find-matches",
-    "$import",
-    "$import-poll-status",
-    "$lastn",
-    "$lookup",
-    "$match",
-    "$meta",
-    "$meta-add",
-    "$meta-delete",
-    "$preferred-id",
-    "$subsumes",
-    "$translate",
-    "$validate",
-    "$validate-code",
-];
 
 impl Asked {
     fn any(&mut self, action: Action) {

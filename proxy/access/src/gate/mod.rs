@@ -3,6 +3,7 @@
 //! Whoever may see and change everything a request is about is let through as is. Anybody else is confined: the request
 //! is narrowed so that the server looks no further than it may, and what nobody could judge is refused.
 
+mod count;
 mod narrow;
 mod parameters;
 mod whole;
@@ -53,7 +54,8 @@ pub fn admit(judge: &dyn Judge, request: &mut Request) -> Result<Granted, Refuse
     }
     let all =
         |access: &Access| matches!(judge.request(access), Permission::Allowed(allowed) if allowed.is_all());
-    if whole && asked.possible.iter().all(all) {
+    let apart = matches!(request.interaction, Interaction::Bundle { .. }) && judge.asks_how();
+    if whole && !apart && asked.possible.iter().all(all) {
         return Ok(granted);
     }
     granted.confinement = Some(Confiner { judge, asked: &asked, first }.confine(request)?);
@@ -84,7 +86,7 @@ impl Confiner<'_> {
         if request.parameters.all("_summary").any(|value| value == "text") {
             return Err(unjudged("`_summary=text`"));
         }
-        let confinement = |shown, narrowed| Confinement { shown, narrowed, proved: false };
+        let confinement = |shown, narrowed| Confinement { shown, narrowed, proved: false, counted: false };
         match request.interaction.clone() {
             Interaction::Read { ty, id } => Ok(confinement(Action::Read, self.read(ty, &id)?)),
             Interaction::VersionRead { .. } => {
@@ -98,22 +100,15 @@ impl Confiner<'_> {
             Interaction::HistoryType { .. } | Interaction::HistorySystem => {
                 Err(unjudged("the history of more than one resource"))
             }
-            Interaction::SearchType { ty } => {
-                let narrowed = self.search(ty, &request.parameters)?;
-                write(narrowed.as_ref(), &mut request.parameters);
-                // The link of a search by POST does not say what was searched for.
-                if request.body == BodyKind::Form {
-                    request.body = BodyKind::None;
-                }
-                request.prefer.handling = Some(Handling::Strict);
-                Ok(confinement(Action::Search, narrowed))
-            }
+            Interaction::SearchType { ty } => self.search_type(ty, request),
             Interaction::SearchSystem => Err(unjudged("a search for several types")),
-            Interaction::SearchCompartment { .. } => Err(Refusal::new(
-                403,
-                IssueCode::Forbidden,
-                "a search within a compartment cannot be confined: search for the type, by the parameter that leads to it",
-            )),
+            Interaction::SearchCompartment { compartment: ResourceType::Patient, id, ty: Some(ty) } => {
+                let (name, value) = narrow::in_compartment(ty, &id).ok_or_else(no_compartment)?;
+                request.parameters.push(name, value);
+                request.interaction = Interaction::SearchType { ty };
+                self.search_type(ty, request)
+            }
+            Interaction::SearchCompartment { .. } => Err(no_compartment()),
             // Who writes sees what was made of it.
             Interaction::Create { .. } => {
                 self.writes(request)?;
@@ -177,6 +172,26 @@ impl Confiner<'_> {
         }))
     }
 
+    /// A search that the server is asked for: what it finds is shown, or counted.
+    fn search_type(&self, ty: ResourceType, request: &mut Request) -> Result<Confinement, Refusal> {
+        let counted = count::taken(&mut request.parameters);
+        let narrowed = self.search(ty, &request.parameters)?;
+        write(narrowed.as_ref(), &mut request.parameters);
+        if counted {
+            let each = self.first.as_ref().is_none_or(|allowed| allowed.each);
+            if narrowed.is_none() || each {
+                return Err(unjudged("a count alone"));
+            }
+            count::asked_otherwise(&mut request.parameters);
+        }
+        // The link of a search by POST does not say what was searched for.
+        if request.body == BodyKind::Form {
+            request.body = BodyKind::None;
+        }
+        request.prefer.handling = Some(Handling::Strict);
+        Ok(Confinement { shown: Action::Search, narrowed, proved: false, counted })
+    }
+
     fn search(&self, ty: ResourceType, parameters: &Parameters) -> Result<Option<Narrowed>, Refusal> {
         let bounds = self.bounds_of(&Access { action: Action::Search, resource_type: Some(ty), id: None })?;
         let narrowed = narrow(ty, &bounds, parameters)?;
@@ -194,7 +209,7 @@ impl Confiner<'_> {
     ) -> Result<Confinement, Refusal> {
         let narrowed = self.search(ty, &request.parameters)?;
         write(narrowed.as_ref(), &mut request.parameters);
-        Ok(Confinement { shown, narrowed, proved: false })
+        Ok(Confinement { shown, narrowed, proved: false, counted: false })
     }
 
     fn writes(&self, request: &Request) -> Result<(), Refusal> {
@@ -282,6 +297,12 @@ fn write(narrowed: Option<&Narrowed>, parameters: &mut Parameters) {
 /// What a confined caller cannot be let do.
 fn unjudged(what: &str) -> Refusal {
     let message = format!("{what} cannot be confined to what you may see");
+    Refusal::new(403, IssueCode::Forbidden, message)
+}
+
+fn no_compartment() -> Refusal {
+    let message = "a search within this compartment cannot be confined: search for the type, by the parameter that leads \
+                   to it";
     Refusal::new(403, IssueCode::Forbidden, message)
 }
 

@@ -49,6 +49,15 @@ pub(super) fn patient_parameter(ty: ResourceType) -> Option<&'static str> {
     Some("patient").filter(leads).or(own).or(Some("subject").filter(leads))
 }
 
+/// What a search for this type within the compartment of a patient comes to: the parameter that leads there, and its
+/// value. None: no parameter does.
+pub(super) fn in_compartment(ty: ResourceType, patient: &Id) -> Option<(&'static str, String)> {
+    if ty == ResourceType::Patient || patient_parameters(ty).is_empty() {
+        return None;
+    }
+    Some((patient_parameter(ty)?, format!("Patient/{patient}")))
+}
+
 /// Bounds that can be told by one set of parameters.
 struct Chosen {
     patients: Vec<Id>,

@@ -37,8 +37,10 @@ pub(super) fn request(principal: &Principal, access: &Access) -> Result<Granted,
     if bounds.is_empty() {
         return Err(denied(&needs, ty));
     }
-    // What one is confined to differs from type to type.
-    let each = ty.is_none_or(|ty| sharing(ty) != Sharing::Everybodys) && bounds.iter().all(|b| !b.is_all());
+    // What one is confined to differs from type to type. What a search by the patient finds of a type that belongs to
+    // patients is within the bound.
+    let certain = |ty| matches!(sharing(ty), Sharing::Everybodys | Sharing::Own);
+    let each = !ty.is_some_and(certain) && bounds.iter().all(|bound| !bound.is_all());
     Ok(Granted { bounds, each })
 }
 

@@ -43,28 +43,28 @@ pub fn needs(name: &str, level: Level) -> Needs {
     }
 }
 
-/// Whether what comes back tells of nothing but the type that the operation is called on, and of terminology. The others may
-/// answer with, or about, resources of any type.
+/// Whether an operation of this name answers with nothing but resources of the type it is called on, terminology, or an
+/// outcome; or is a job, which is bound to whoever was allowed to begin it. The others may answer with, or about, resources
+/// of any type.
 pub fn stays_with_its_type(name: &str) -> bool {
     matches!(
         name,
-        "$closure"
-            | "$convert"
-            | "$diff"
-            | "$expand"
+        "$expand"
+            | "$export-poll-status"
             | "$find-matches"
-            | "$get-resource-counts"
+            | "$import"
+            | "$import-poll-status"
             | "$lastn"
             | "$lookup"
             | "$match"
             | "$meta"
+            | "$meta-add"
+            | "$meta-delete"
             | "$preferred-id"
-            | "$stats"
             | "$subsumes"
             | "$translate"
             | "$validate"
             | "$validate-code"
-            | "$versions"
     )
 }
 

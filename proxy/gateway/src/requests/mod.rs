@@ -118,6 +118,11 @@ impl Asking {
     fn way(&self, by: &By) -> Result<Way, FhirFault> {
         let holds = self.holds_place();
         let name = match (by, &self.caller) {
+            // Of an exchange that needs no token, such as one for the CapabilityStatement.
+            (By::Caller, Some(caller)) if caller.caller.is_unknown_on(&caller.route) => {
+                let message = "nobody knows who the caller is; name a route in the grant fhir_client";
+                return Err(FhirFault::Denied(message.to_owned()));
+            }
             (By::Caller, Some(caller)) => {
                 let Caller { client, caller, route, face, headers, facts: _ } = caller;
                 let caller = caller.clone();
@@ -172,7 +177,7 @@ impl Asking {
         let exchange = Exchange {
             id: self.id.clone(),
             client: way.client,
-            caller: caller::Caller { page_of, file: None, ..way.caller.clone() },
+            caller: way.caller.asking(&way.route, &request, page_of),
             route: Arc::clone(&way.route),
             face: Arc::clone(&way.face),
             request: Arc::new(request),

@@ -76,7 +76,7 @@ impl Stage<Asked> for MakeBody {
     }
 
     async fn handle<N: Next<Ready>>(self: Arc<Self>, asked: Asked, mut next: N) -> Answer {
-        let Exchange { id, client, mut caller, route, mut face, mut request, headers, body, facts } = *asked;
+        let Exchange { id, client, mut caller, route, face, mut request, headers, body, facts } = *asked;
         let watch = Watch::default();
         let relative = Arc::clone(&face.to_server);
         relative.request(Arc::make_mut(&mut request));
@@ -104,7 +104,7 @@ impl Stage<Asked> for MakeBody {
                     // Gate 1 has seen the parameters of the URL only.
                     self.rules.judge(&route, &request)?;
                     relative.request(Arc::make_mut(&mut request));
-                    access::admit(&mut caller, &mut request, &route, &mut face)?;
+                    access::admit(&mut caller, &mut request, &route)?;
                     Outgoing::Whole(request.form().unwrap_or_default().into())
                 } else if announced > route.request_body {
                     return Err(too_long());

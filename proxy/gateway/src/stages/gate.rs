@@ -35,8 +35,8 @@ impl Check<Asked> for Gate {
         self.0.judge(&exchange.route, &exchange.request)?;
         // What a form asks for is known when it has been read.
         if exchange.request.body != BodyKind::Form {
-            let Exchange { caller, request, route, face, .. } = &mut *exchange;
-            access::admit(caller, request, route, face)?;
+            let Exchange { caller, request, route, .. } = &mut *exchange;
+            access::admit(caller, request, route)?;
         }
         Ok(exchange)
     }

@@ -37,7 +37,7 @@ impl Check<Asked> for Links {
             exchange.caller.file =
                 unseal(request, &exchange.route, Holder::of(&principal)).ok_or_else(no_job)?;
         }
-        exchange.face = Arc::new(exchange.face.sealing(Arc::new(exchange.route.pages.of(principal))));
+        exchange.caller.links = Some(Arc::new(exchange.route.pages.of(principal)));
         Ok(exchange)
     }
 }

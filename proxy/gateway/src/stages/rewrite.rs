@@ -24,7 +24,7 @@ impl Stage<Ready> for Rewrite {
     type Out = Ready;
 
     async fn handle<N: Next<Ready>>(self: Arc<Self>, ready: Ready, mut next: N) -> Answer {
-        let rule = Arc::clone(&ready.face.to_client);
+        let rule = ready.face.toward(&ready.caller);
         // The files of a caller's job are named to that caller only.
         let job = match &ready.request.interaction {
             Interaction::Operation { name, .. } if is_job_status(name.as_str()) => {

@@ -27,3 +27,9 @@ pub(super) fn refused(status: StatusCode) -> Failure {
 pub(super) fn not_found() -> Failure {
     refused(StatusCode::NOT_FOUND)
 }
+
+/// Somebody else has changed it since it was looked at.
+pub(super) fn changed() -> Failure {
+    let message = "the resource was changed by somebody else at the same time; try again";
+    Failure::client(StatusCode::CONFLICT, IssueCode::Conflict, message)
+}

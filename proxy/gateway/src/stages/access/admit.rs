@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use fireguard_access::confinement::Granted;
 use fireguard_access::decision::Judge;
 use fireguard_access::gate::{self, Refused};
 use fireguard_fhir::interaction::{Interaction, Refusal, Request};
@@ -10,7 +11,6 @@ use http::header::WWW_AUTHENTICATE;
 use http::{HeaderValue, StatusCode};
 
 use crate::caller::Caller;
-use crate::face::Face;
 use crate::failure::{Failure, Source};
 use crate::state::Route;
 
@@ -22,30 +22,37 @@ pub(in crate::stages) fn admit(
     caller: &mut Caller,
     request: &mut Arc<Request>,
     route: &Route,
-    face: &mut Arc<Face>,
 ) -> Result<(), Failure> {
     let Some(judge) = &caller.judge else { return Ok(()) };
+    let before = caller.granted.as_ref().and_then(|granted| granted.confinement.as_ref());
+    let counted = before.is_some_and(|confinement| confinement.counted);
     let mut granted = gate::admit(&**judge, Arc::make_mut(request)).map_err(failure)?;
     if let Some(confinement) = &mut granted.confinement {
         let page = matches!(request.interaction, Interaction::Page(_));
         confinement.proved = page && caller.page_of.is_some_and(|page| page.proved);
+        // A plugin that changes a count, which looks like any search by then, leaves it one.
+        confinement.counted |= counted && request.interaction.is_search();
         // No link to a next page leaves before the first has proved itself.
-        let proves =
-            matches!(request.interaction, Interaction::SearchType { .. }) && confinement.narrowed.is_some();
-        if let Some(principal) = caller.principal.as_ref().filter(|_| proves || confinement.proved) {
-            *face = Arc::new(face.sealing(Arc::new(route.pages.of(Arc::clone(principal)).proved())));
+        let proves = confinement.narrowed.is_some() && request.interaction.is_search();
+        if proves || confinement.proved {
+            caller.links = caller.links.as_ref().map(|links| Arc::new(links.proved()));
         }
     }
-    let has = |name: &String| route.plugins.iter().any(|attached| attached.plugin.name() == name);
-    if let Some(missing) = granted.obligations.plugins.iter().find(|name| !has(name)) {
-        let message = "what a policy asks for in return cannot be done on this route";
-        let failure = Failure::new(Source::Policy, StatusCode::FORBIDDEN, IssueCode::Forbidden, message);
-        return Err(
-            failure.detail(format!("a policy obliges the plugin {missing}, which the route does not have"))
-        );
-    }
+    obliged(&granted, route)?;
     caller.granted = Some(Arc::new(granted));
     Ok(())
+}
+
+/// Whether the route can do what policies ask for in return.
+///
+/// # Errors
+/// 403: it has not the plugin.
+pub(super) fn obliged(granted: &Granted, route: &Route) -> Result<(), Failure> {
+    let has = |name: &String| route.plugins.iter().any(|attached| attached.plugin.name() == name);
+    let Some(missing) = granted.obligations.plugins.iter().find(|name| !has(name)) else { return Ok(()) };
+    let message = "what a policy asks for in return cannot be done on this route";
+    let failure = Failure::new(Source::Policy, StatusCode::FORBIDDEN, IssueCode::Forbidden, message);
+    Err(failure.detail(format!("a policy obliges the plugin {missing}, which the route does not have")))
 }
 
 /// Judges what the server will search for as it is, without narrowing it: so nothing of it may be hidden from the

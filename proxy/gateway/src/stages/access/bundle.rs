@@ -1,30 +1,31 @@
 //! The entries of a confined caller's batch or transaction: each is let through and judged like a request of its own,
-//! before anything is sent.
+//! before anything is sent; and so is what is answered to it.
 
 use std::sync::Arc;
 
-use fireguard_access::confinement::Confinement;
-use fireguard_access::decision::Judge;
-use fireguard_access::gate;
-use fireguard_fhir::bundle::requests::{EntryRequest, Requests};
-use fireguard_fhir::interaction::{BundleKind, Interaction, Refusal, Request};
+use fireguard_fhir::bundle::requests::Requests;
+use fireguard_fhir::interaction::{BundleKind, Handling, Interaction, Refusal};
 use fireguard_fhir::json::Tree;
 use fireguard_fhir::outcome::IssueCode;
-use fireguard_fhir::parameters::Parameters;
 use http::StatusCode;
 
-use super::admit;
-use super::settle::{Settler, Write};
+use super::entry::Around;
+use super::settle::Settler;
 use crate::exchange::{Ready, Upload};
 use crate::failure::Failure;
 use crate::stage::{Answer, Next};
+use crate::stages::answers::responses;
 use crate::stages::body::refused::RefusedEntries;
-use crate::stages::hapi::only_if_absent;
 use crate::stages::plugins::to_server::whole;
 
-/// Judges every entry, and lets on what is left. What is refused of a batch is answered in its place; of a transaction
-/// it refuses the whole.
-pub(super) async fn through<N: Next<Ready>>(mut settler: Settler<'_, N>, mut ready: Ready) -> Answer {
+/// Judges every entry, lets on what is left, and judges what is answered. What is refused of a batch is answered in its
+/// place; of a transaction it refuses the whole.
+pub(super) async fn through<N: Next<Ready>>(
+    mut settler: Settler<N>,
+    mut ready: Ready,
+    most: usize,
+) -> Answer {
+    let Some(around) = Around::of(&ready, most) else { return settler.asker.go_on(ready).await };
     let limit = usize::try_from(ready.route.request_body).unwrap_or(usize::MAX);
     let body = whole(&mut ready.body, limit).await?;
     let mut requests = Requests::default();
@@ -39,16 +40,14 @@ pub(super) async fn through<N: Next<Ready>>(mut settler: Settler<'_, N>, mut rea
     if entries.len() != asked.len() {
         return Err(invalid("something in the list of entries is no entry".to_owned()));
     }
-    let (all, mut kept) = (entries.len(), Vec::with_capacity(entries.len()));
+    let (all, mut kept, mut expected) = (entries.len(), Vec::with_capacity(entries.len()), Vec::new());
     let refused = RefusedEntries::new(true);
     for (place, (entry, asked)) in entries.into_iter().zip(&asked).enumerate() {
-        let entered = Entry::of(&ready, settler.judge, asked);
-        let settled = match entered {
-            Ok(entered) => entered.settle(&mut settler, entry).await,
-            Err(failure) => Err(failure),
-        };
-        match settled {
-            Ok(entry) => kept.push(entry),
+        match around.entry(&mut settler, asked, entry).await {
+            Ok((entry, answer)) => {
+                kept.push(entry);
+                expected.push(answer);
+            }
             Err(failure) if kind == BundleKind::Transaction => return Err(of_whole(failure)),
             // What the server failed to tell is nobody's fault but its.
             Err(failure) if !failure.status.is_client_error() => return Err(failure),
@@ -65,85 +64,20 @@ pub(super) async fn through<N: Next<Ready>>(mut settler: Settler<'_, N>, mut rea
         Some(first) => Err(of_whole(first.into())),
         None => {
             tree.set("entry", Tree::Array(kept));
-            Arc::make_mut(&mut ready.request).interaction = Interaction::Bundle { kind: Some(kind) };
+            let request = Arc::make_mut(&mut ready.request);
+            request.interaction = Interaction::Bundle { kind: Some(kind) };
+            request.prefer.handling = Some(Handling::Strict);
             ready.body = Upload::whole(tree.to_bytes().into());
             ready.facts.entries_are(passed as u64);
-            settler.asker.go_on(ready).await
+            match settler.asker.go_on(ready).await {
+                Ok(answer) if answer.status().is_success() => {
+                    responses::answer(expected, id.as_str(), most, answer).await
+                }
+                other => other,
+            }
         }
     };
-    refused.within(answer, format, id.as_str()).await
-}
-
-/// One entry, let through gate 1.
-struct Entry {
-    request: Request,
-    /// None: nothing of it has to be looked at.
-    confinement: Option<Confinement>,
-}
-
-impl Entry {
-    /// What it asks for, judged like a request of its own.
-    fn of(ready: &Ready, judge: &dyn Judge, asked: &EntryRequest) -> Result<Self, Failure> {
-        let url = asked.url();
-        let mut request = asked.parse(ready.face.base.strip(url).unwrap_or(url))?;
-        ready.face.to_server.request(&mut request);
-        let granted = gate::admit(judge, &mut request).map_err(admit::failure)?;
-        Ok(Self { request, confinement: granted.confinement })
-    }
-
-    /// As it may be sent.
-    async fn settle<N: Next<Ready>>(
-        self,
-        settler: &mut Settler<'_, N>,
-        entry: Tree,
-    ) -> Result<Tree, Failure> {
-        let Some(confinement) = self.confinement else { return Ok(entry) };
-        match &self.request.interaction {
-            Interaction::Read { .. } | Interaction::VersionRead { .. } if confinement.narrowed.is_none() => {
-                return Ok(entry);
-            }
-            Interaction::Create { .. }
-            | Interaction::ConditionalCreate { .. }
-            | Interaction::Update { .. }
-            | Interaction::ConditionalUpdate { .. }
-            | Interaction::Delete { .. }
-            | Interaction::ConditionalDelete { .. } => {}
-            _ => {
-                let message =
-                    "searches, histories, patches and operations are confined by themselves, not in a Bundle";
-                return Err(Refusal::new(403, IssueCode::Forbidden, message).into());
-            }
-        }
-        let body = entry.get("resource").map(Tree::to_bytes).unwrap_or_default().into();
-        let write = Write { request: self.request, body };
-        let settled = settler.settle(write, confinement.narrowed.as_ref()).await?;
-        written(entry, settled)
-    }
-}
-
-/// The entry with what was made of it.
-fn written(mut entry: Tree, Write { mut request, body }: Write) -> Result<Tree, Failure> {
-    let target = request.target();
-    let conditions = &mut request.preconditions;
-    if conditions.if_none_match.is_some() {
-        only_if_absent(conditions);
-    }
-    // HAPI keeps no condition on the version that is deleted.
-    let pinned = conditions.if_match.as_ref().filter(|_| target.method != "DELETE");
-    let condition = conditions.if_none_exist.as_ref();
-    let members = [
-        ("method", Some(target.method.to_owned())),
-        ("url", Some(target.path_and_query.trim_start_matches('/').to_owned())),
-        ("ifMatch", pinned.map(|version| format!("W/\"{version}\""))),
-        ("ifNoneExist", condition.map(Parameters::serialise)),
-    ];
-    let members =
-        members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), Tree::text(&value?))));
-    entry.set("request", Tree::Object(members.collect()));
-    if !body.is_empty() {
-        entry.set("resource", Tree::parse(&body).map_err(|error| invalid(error.to_string()))?);
-    }
-    Ok(entry)
+    Ok(responses::judged(refused.within(answer, format, id.as_str()).await?))
 }
 
 /// An entry refuses the whole.

@@ -2,6 +2,7 @@
 
 mod admit;
 mod bundle;
+mod entry;
 mod merge;
 mod settle;
 mod stored;

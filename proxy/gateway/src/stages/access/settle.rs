@@ -2,21 +2,25 @@
 //! the write is sent such that it can be about nothing else.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use fireguard_access::confinement::Narrowed;
+use fireguard_access::confinement::{Confinement, Narrowed};
 use fireguard_access::decision::{Action, Allowed, Judge, Permission, Resource};
 use fireguard_access::resource::Found;
 use fireguard_fhir::ResourceType;
-use fireguard_fhir::interaction::{BodyKind, Id, IfNoneMatch, Interaction, Preconditions, Request};
+use fireguard_fhir::interaction::{
+    BodyKind, Id, IfNoneMatch, Interaction, OperationScope, Preconditions, Request,
+};
 use fireguard_fhir::json::Tree;
 use fireguard_fhir::outcome::IssueCode;
 use fireguard_fhir::patch::{self, PatchError};
+use fireguard_fhir::references::ConditionalReferences;
 use http::StatusCode;
 
 use super::merge::{Kept, is_marked};
-use super::not_whole;
 use super::stored::{Asker, Present, Stored};
+use super::{not_whole, searches_all};
 use crate::exchange::Ready;
 use crate::failure::{Failure, Source};
 use crate::stage::Next;
@@ -28,17 +32,26 @@ pub(super) struct Write {
     pub(super) request: Request,
     /// The body; none of a DELETE.
     pub(super) body: Bytes,
+    /// Of a DELETE: when what is deleted came to be as it was looked at.
+    pub(super) since: Option<String>,
+}
+
+impl Write {
+    /// As it is asked for.
+    pub(super) fn new(request: Request, body: Bytes) -> Self {
+        Self { request, body, since: None }
+    }
 }
 
 /// Judges writes.
-pub(super) struct Settler<'a, N> {
+pub(super) struct Settler<N> {
     /// Decides.
-    pub(super) judge: &'a dyn Judge,
+    pub(super) judge: Arc<dyn Judge>,
     /// Asks the server.
     pub(super) asker: Asker<N>,
 }
 
-impl<N: Next<Ready>> Settler<'_, N> {
+impl<N: Next<Ready>> Settler<N> {
     /// The write as it may be sent.
     ///
     /// # Errors
@@ -81,25 +94,37 @@ impl<N: Next<Ready>> Settler<'_, N> {
         }
     }
 
-    /// Whether a search finds this resource within what a scope names.
+    /// Looks whether what is asked for may be asked for, where gate 1 could not tell: a read within what a scope names
+    /// is searched for first; a history, and what an operation makes of a resource, is for those who see its present
+    /// version.
     ///
     /// # Errors
-    /// Nobody could tell.
-    pub(super) async fn is_found(&mut self, ty: ResourceType, by: &Narrowed) -> Result<bool, Failure> {
+    /// It may not, or nobody could tell: it is answered as if it were not there.
+    pub(super) async fn may_be_asked(
+        &mut self,
+        interaction: &Interaction,
+        confinement: &Confinement,
+    ) -> Result<(), Failure> {
+        let seen = match (interaction, &confinement.narrowed) {
+            (Interaction::Read { ty, .. }, Some(by)) => self.is_found(*ty, by).await?,
+            (
+                Interaction::HistoryInstance { ty, id }
+                | Interaction::Operation { scope: OperationScope::Instance { ty, id }, .. },
+                _,
+            ) => self.is_seen(&confinement.shown, *ty, id).await?,
+            _ => true,
+        };
+        if seen { Ok(()) } else { Err(words::not_found()) }
+    }
+
+    /// Whether a search finds this resource within what a scope names.
+    async fn is_found(&mut self, ty: ResourceType, by: &Narrowed) -> Result<bool, Failure> {
         Ok(!self.asker.matches(ty, &by.required, Some(by)).await?.is_empty())
     }
 
     /// Whether the present version may be seen. An answer that is a list would tell by being empty what one that is
     /// refused does not: that there is such a resource.
-    ///
-    /// # Errors
-    /// Nobody could tell.
-    pub(super) async fn is_seen(
-        &mut self,
-        action: &Action,
-        ty: ResourceType,
-        id: &Id,
-    ) -> Result<bool, Failure> {
+    async fn is_seen(&mut self, action: &Action, ty: ResourceType, id: &Id) -> Result<bool, Failure> {
         match self.asker.stored(ty, id).await? {
             Stored::Present(stored) => Ok(self.allowed(action, &stored.found.outer).is_some()),
             Stored::Absent | Stored::Gone => Ok(false),
@@ -150,6 +175,7 @@ impl<N: Next<Ready>> Settler<'_, N> {
             return Err(invalid("a patch cannot change the id of a resource"));
         }
         self.may_become(&Action::Patch, &new.outer)?;
+        self.may_look_up(&body)?;
         write.body = self.kept(&stored, &new, &body)?.unwrap_or(body);
         write.request.interaction = Interaction::Update { ty, id };
         write.request.body = BodyKind::FhirJson;
@@ -162,6 +188,7 @@ impl<N: Next<Ready>> Settler<'_, N> {
         };
         self.may_change(&Action::Delete, &stored.found.outer)?;
         pin(&mut write.request.preconditions, &stored)?;
+        write.since = stored.updated;
         Ok(write)
     }
 
@@ -218,6 +245,14 @@ impl<N: Next<Ready>> Settler<'_, N> {
     fn may_become(&self, action: &Action, new: &Resource) -> Result<(), Failure> {
         let message = "what you send may not be stored in your name";
         self.allowed(action, new).map(|_| ()).ok_or_else(|| forbidden(message))
+    }
+
+    /// A patch can make a conditional reference out of any text, and the server would look for what it describes.
+    fn may_look_up(&self, new: &[u8]) -> Result<(), Failure> {
+        for found in ConditionalReferences::default().feed(new).map_err(|error| invalid(error.to_string()))? {
+            searches_all(Some(&*self.judge), &found.parse()?)?;
+        }
+        Ok(())
     }
 
     /// A resource that may not be seen is not there; one that may be seen may still not be changed.

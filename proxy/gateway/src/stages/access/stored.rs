@@ -1,5 +1,6 @@
 //! What the server holds, asked for our own ends: the version that a write is about, and what a condition finds.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,7 +10,7 @@ use fireguard_fhir::ResourceType;
 use fireguard_fhir::bundle::places;
 use fireguard_fhir::format::Format;
 use fireguard_fhir::interaction::{Handling, Id, Interaction};
-use fireguard_fhir::json::Tree;
+use fireguard_fhir::json::{self, Tree};
 use fireguard_fhir::parameters::Parameters;
 use fireguard_traffic::body::Body;
 use http::{Response, StatusCode, header};
@@ -46,6 +47,8 @@ pub(super) struct Present {
     pub(super) found: Found,
     /// The version.
     pub(super) version: Id,
+    /// When it came to be so (`meta.lastUpdated`).
+    pub(super) updated: Option<String>,
 }
 
 impl<N: Next<Ready>> Asker<N> {
@@ -77,7 +80,9 @@ impl<N: Next<Ready>> Asker<N> {
         if found.outer.resource_type != ty || found.outer.id.as_ref() != Some(id) {
             return Err(unclear("another resource"));
         }
-        Ok(Stored::Present(Box::new(Present { bytes, found, version })))
+        let updated = json::member(&bytes, "meta").and_then(|meta| meta.member("lastUpdated")?.string());
+        let updated = updated.map(Cow::into_owned);
+        Ok(Stored::Present(Box::new(Present { bytes, found, version, updated })))
     }
 
     /// What a search finds: the first two matches, or fewer. It must have been narrowed as told.

@@ -67,34 +67,20 @@ impl Stage<Ready> for Writes {
             return next.call(ready).await;
         };
         let asker = Asker::new(&ready, next, self.limit);
-        let mut settler = Settler { judge: &*confined.judge, asker };
-        let narrowed = confined.confinement().narrowed.as_ref();
-        match (&ready.request.interaction, narrowed) {
-            (Interaction::Bundle { .. }, _) => return bundle::through(settler, ready).await,
-            (Interaction::Read { ty, .. }, Some(by)) => {
-                let ty = *ty;
-                if !settler.is_found(ty, by).await? {
-                    return Err(words::not_found());
-                }
-                return settler.asker.go_on(ready).await;
-            }
-            (
-                Interaction::HistoryInstance { ty, id }
-                | Interaction::Operation { scope: OperationScope::Instance { ty, id }, .. },
-                _,
-            ) => {
-                let (ty, id) = (*ty, id.clone());
-                if !settler.is_seen(&confined.confinement().shown, ty, &id).await? {
-                    return Err(words::not_found());
-                }
-                return settler.asker.go_on(ready).await;
-            }
-            _ => {}
+        let mut settler = Settler { judge: Arc::clone(&confined.judge), asker };
+        let confinement = confined.confinement();
+        if matches!(ready.request.interaction, Interaction::Bundle { .. }) {
+            return bundle::through(settler, ready, self.limit).await;
+        }
+        settler.may_be_asked(&ready.request.interaction, confinement).await?;
+        if ready.request.interaction.is_safe() {
+            return settler.asker.go_on(ready).await;
         }
         let body = whole(&mut ready.body, self.limit).await?;
         let conditional = ready.request.preconditions.if_match.is_some();
         let request = (*ready.request).clone();
-        let Write { mut request, body } = settler.settle(Write { request, body }, narrowed).await?;
+        let settled = settler.settle(Write::new(request, body), confinement.narrowed.as_ref()).await?;
+        let Write { mut request, body, .. } = settled;
         if request.preconditions.if_none_match.is_some() && !ready.route.hapi.check_versions {
             only_if_absent(&mut request.preconditions);
         }
@@ -104,10 +90,10 @@ impl Stage<Ready> for Writes {
         match answer {
             // The condition was ours: somebody else has changed it since it was looked at.
             Err(failure) if failure.status == StatusCode::PRECONDITION_FAILED && !conditional => {
-                Err(changed())
+                Err(words::changed())
             }
             Ok(answer) if answer.status() == StatusCode::PRECONDITION_FAILED && !conditional => {
-                Err(changed())
+                Err(words::changed())
             }
             other => other,
         }
@@ -129,9 +115,4 @@ fn subscription(judge: &dyn Judge, ready: &Ready, body: &[u8]) -> Result<(), Fai
         return Err(Failure::client(status, IssueCode::NotSupported, message));
     }
     Ok(subscription::judge(judge, &ready.route.surface, body)?)
-}
-
-fn changed() -> Failure {
-    let message = "the resource was changed by somebody else at the same time; try again";
-    Failure::client(StatusCode::CONFLICT, IssueCode::Conflict, message)
 }

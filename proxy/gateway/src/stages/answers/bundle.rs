@@ -1,26 +1,53 @@
 //! A Bundle whose entries stand for themselves: those that may not be seen are cut out.
 
-use std::sync::Arc;
+use std::borrow::{Borrow, Cow};
 
 use bytes::Bytes;
-use fireguard_access::resource::FoundEntry;
+use fireguard_access::resource::{FoundEntry, Unclear};
 use fireguard_access::sieve::{Judges, Sieve, SieveError};
 use fireguard_fhir::ResourceType;
 use fireguard_fhir::bundle::envelope::Envelope;
+use fireguard_fhir::json::Tree;
+use fireguard_traffic::body::full;
 use http::Response;
 
 use super::Answered;
 use super::sight::{Sight, hide};
 use crate::failure::Failure;
-use crate::transform::{Transform, transformed};
+use crate::transform::{self, Transform, transformed};
 
-/// The answer without what is not for the caller.
+/// The answer without what is not for the caller. `counted`: nothing but how much there is.
 ///
 /// # Errors
 /// It is not a Bundle, or not the one that was asked for: it is withheld.
-pub(super) async fn answer(sight: Sight, answer: Answered) -> Result<Answered, Failure> {
+pub(super) async fn answer(sight: Sight, counted: bool, answer: Answered) -> Result<Answered, Failure> {
     let limit = sight.limit;
-    sieved(Sieve::new(Search { sight: Arc::new(sight), nested: false }, limit), answer).await
+    let answer = sieved(Sieve::new(Search { sight, counted }, limit), answer).await?;
+    if !counted {
+        return Ok(answer);
+    }
+    let (parts, body) = answer.into_parts();
+    let count = count(&transform::whole(body, limit).await?)?;
+    Ok(Response::from_parts(parts, full(count)))
+}
+
+/// The same of a Bundle that is all there.
+///
+/// # Errors
+/// As [`answer`].
+pub(super) fn whole(sight: &Sight, counted: bool, bundle: &[u8]) -> Result<Vec<u8>, Failure> {
+    let shown = Sieve::new(Search { sight, counted }, sight.limit).whole(bundle).map_err(withheld)?;
+    if counted { count(&shown) } else { Ok(shown) }
+}
+
+/// A searchset without matches: as a count is answered, it has no links either.
+fn count(bundle: &[u8]) -> Result<Vec<u8>, Failure> {
+    let mut tree = Tree::parse(bundle).map_err(|error| withheld(SieveError::NotRead(error.to_string())))?;
+    tree.take("link");
+    if tree.get("total").is_none() {
+        return Err(Failure::upstream("the FHIR server did not say how much there is", "no total"));
+    }
+    Ok(tree.to_bytes())
 }
 
 /// The answer as a sieve lets it through.
@@ -57,27 +84,21 @@ fn withheld(error: SieveError) -> Failure {
 }
 
 /// Entries of a search, a history, or an operation that answers like a search.
-pub(super) struct Search {
-    sight: Arc<Sight>,
-    /// It is an entry of another answer: what that one was narrowed by says nothing of it.
-    nested: bool,
+struct Search<S> {
+    sight: S,
+    /// None of them is shown.
+    counted: bool,
 }
 
-impl Search {
-    /// Within another answer.
-    pub(super) fn nested(sight: &Arc<Sight>) -> Self {
-        Self { sight: Arc::clone(sight), nested: true }
-    }
-}
-
-impl Judges for Search {
+impl<S: Borrow<Sight>> Judges for Search<S> {
     fn envelope(&self, envelope: &Envelope) -> Result<(), SieveError> {
+        let sight = self.sight.borrow();
         let mut links = envelope.links.iter().filter(|(relation, _)| relation == "self").map(|(_, url)| url);
         let proved = match (links.next(), links.next()) {
-            (Some(link), None) => self.sight.is_proved_by(link),
-            _ => !self.sight.asks_for_proof(),
+            (Some(link), None) => sight.is_proved_by(link),
+            _ => !sight.asks_for_proof(),
         };
-        if proved || self.nested {
+        if proved {
             return Ok(());
         }
         Err(SieveError::Unproved(
@@ -86,15 +107,17 @@ impl Judges for Search {
     }
 
     fn total(&self) -> bool {
-        self.sight.countable && !self.nested
+        self.sight.borrow().countable
     }
 
-    fn entry(&self, entry: Vec<u8>) -> Option<Vec<u8>> {
-        let FoundEntry { resource, mode } = FoundEntry::of(&entry).ok()?;
+    fn show<'e>(&self, entry: &'e [u8], found: Result<FoundEntry, Unclear>) -> Option<Cow<'e, [u8]>> {
+        if self.counted {
+            return None;
+        }
+        let FoundEntry { resource, mode } = found.ok()?;
         // What was deleted belongs to nobody any more. What the server remarks may quote what was found.
         let found = resource.filter(|found| found.outer.resource_type != ResourceType::OperationOutcome)?;
-        let matched = !self.nested && mode.as_deref() == Some("match");
-        let hidden = self.sight.shows(&found, matched)?;
-        Some(hide(&entry, &hidden).ok()?.unwrap_or(entry))
+        let hidden = self.sight.borrow().shows(&found, mode.as_deref() == Some("match"))?;
+        Some(hide(entry, &hidden).ok()?.map_or(Cow::Borrowed(entry), Cow::Owned))
     }
 }

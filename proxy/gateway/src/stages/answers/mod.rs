@@ -5,8 +5,8 @@
 
 mod binary;
 mod bundle;
-mod responses;
-mod sight;
+pub(in crate::stages) mod responses;
+pub(in crate::stages) mod sight;
 mod single;
 
 use std::collections::BTreeSet;
@@ -53,7 +53,7 @@ impl Stage<Ready> for Answers {
 
     async fn handle<N: Next<Ready>>(self: Arc<Self>, mut ready: Ready, mut next: N) -> Answer {
         let Some(sight) = Sight::of(&ready, self.limit) else { return next.call(ready).await };
-        let shown = Shown::of(Arc::make_mut(&mut ready.request))?;
+        let shown = Shown::of(Arc::make_mut(&mut ready.request), sight.counts())?;
         if let Some(of) = shown.binary(&ready) {
             return binary::answer(&of, &sight, ready, next).await;
         }
@@ -66,8 +66,13 @@ impl Stage<Ready> for Answers {
         if answer.headers().contains_key(header::CONTENT_TYPE) {
             answer.headers_mut().remove(header::CONTENT_LENGTH);
             answer = match shown.shape {
-                Shape::Bundle => bundle::answer(sight, answer).await?,
-                Shape::Responses => responses::answer(sight, answer).await?,
+                Shape::Bundle => bundle::answer(sight, shown.counted, answer).await?,
+                // Where entries are let through, it is known what their answers are judged by.
+                Shape::Responses if answer.extensions().get::<responses::Judged>().is_some() => answer,
+                Shape::Responses => {
+                    let message = "the answer is withheld: nobody has judged its entries";
+                    return Err(Failure::upstream(message, "no judge"));
+                }
                 Shape::Written | Shape::Nothing => single::written(&sight, answer).await?,
                 Shape::Resource => single::answer(&sight, answer).await?,
             };
@@ -79,6 +84,8 @@ impl Stage<Ready> for Answers {
 /// What the caller asked for where the server is asked otherwise, so that the answer can be judged.
 struct Shown {
     shape: Shape,
+    /// How much a search finds, and nothing of it.
+    counted: bool,
     /// Without a body.
     head_only: bool,
     /// The content of a Binary.
@@ -92,7 +99,7 @@ impl Shown {
     ///
     /// # Errors
     /// No answer to it could.
-    fn of(request: &mut Request) -> Result<Self, Failure> {
+    fn of(request: &mut Request, counted: bool) -> Result<Self, Failure> {
         if request.format.syntax() == Syntax::Xml {
             let message = "what you may see is decided resource by resource, and in JSON: ask for \
                            application/fhir+json";
@@ -101,6 +108,7 @@ impl Shown {
         let safe = request.interaction.is_safe();
         let shown = Self {
             shape: Shape::of(&request.interaction),
+            counted,
             head_only: request.head_only,
             raw: request.binary_raw,
             if_none_match: request.preconditions.if_none_match.clone().filter(|_| safe),
@@ -119,12 +127,13 @@ impl Shown {
         binary::Asked::of(&ready.request, self.raw)
     }
 
+    /// Whether this version is the one that the caller has already.
+    fn is_known(&self, version: Option<&Id>) -> bool {
+        matches!(&self.if_none_match, Some(IfNoneMatch::Version(known)) if version == Some(known))
+    }
+
     fn finish(self, answer: Answered) -> Answered {
-        let unchanged = match &self.if_none_match {
-            Some(IfNoneMatch::Version(known)) => version(answer.headers()).as_ref() == Some(known),
-            Some(IfNoneMatch::Any) | None => false,
-        };
-        if unchanged && answer.status() == StatusCode::OK {
+        if self.is_known(version(answer.headers()).as_ref()) && answer.status() == StatusCode::OK {
             let (mut parts, _) = answer.into_parts();
             parts.status = StatusCode::NOT_MODIFIED;
             parts.headers.remove(header::CONTENT_TYPE);

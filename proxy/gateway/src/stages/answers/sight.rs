@@ -1,25 +1,26 @@
 //! What one caller may see.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use fireguard_access::decision::{Access, Action, Permission, Resource};
+use fireguard_access::confinement::Granted;
+use fireguard_access::decision::{Access, Action, Judge, Permission, Resource};
 use fireguard_access::elements;
 use fireguard_access::resource::Found;
 use fireguard_fhir::ResourceType;
 use fireguard_fhir::base::Base;
+use fireguard_fhir::interaction::Interaction;
 
 use crate::caller::Confined;
 use crate::exchange::Ready;
 
 /// Judges what is about to be shown.
-pub(super) struct Sight {
+pub(in crate::stages) struct Sight {
     confined: Confined,
     /// What the server may have built its links from.
-    pub(super) bases: Vec<Base>,
+    bases: Arc<[Base]>,
     /// The largest resource, in bytes.
     pub(super) limit: usize,
-    /// The exchange's id.
-    pub(super) id: String,
     /// Every match of a narrowed search may be seen: how many there are is no secret.
     pub(super) countable: bool,
     /// What carries answers of operations is not what is shown.
@@ -31,25 +32,38 @@ pub(super) type Hidden = BTreeSet<String>;
 
 impl Sight {
     /// Of the caller of this exchange; none: it is not confined.
-    pub(super) fn of(ready: &Ready, limit: usize) -> Option<Self> {
+    pub(in crate::stages) fn of(ready: &Ready, limit: usize) -> Option<Self> {
         let confined = ready.caller.confined()?;
+        let bases = ready.route.group.configured.bases.iter().chain([&ready.face.base]).cloned().collect();
+        Some(Self::new(confined, &ready.request.interaction, bases, limit))
+    }
+
+    /// The same of an entry, of which this judge decides, and of which so much is granted.
+    pub(super) fn of_entry(
+        &self,
+        judge: Arc<dyn Judge>,
+        granted: Granted,
+        interaction: &Interaction,
+    ) -> Self {
+        Self::new(Confined::new(judge, granted), interaction, Arc::clone(&self.bases), self.limit)
+    }
+
+    fn new(confined: Confined, interaction: &Interaction, bases: Arc<[Base]>, limit: usize) -> Self {
         let countable = confined.confinement().narrowed.as_ref().is_some_and(|narrowed| {
             let resource_type = Some(narrowed.resource_type);
             let access = Access { action: Action::Search, resource_type, id: None };
             matches!(confined.judge.request(&access), Permission::Allowed(allowed) if !allowed.each)
         });
-        let bases = &ready.route.group.configured.bases;
-        Some(Self {
-            bases: bases.iter().chain([&ready.face.base]).cloned().collect(),
-            limit,
-            id: ready.id.as_str().to_owned(),
-            countable,
-            operation: !matches!(
-                ready.request.interaction.code(),
-                "read" | "vread" | "search-type" | "search-system" | "search" | "history"
-            ),
-            confined,
-        })
+        let operation = !matches!(
+            interaction.code(),
+            "read" | "vread" | "search-type" | "search-system" | "search" | "history"
+        );
+        Self { confined, bases, limit, countable, operation }
+    }
+
+    /// Whether only how much is found is asked for.
+    pub(super) fn counts(&self) -> bool {
+        self.confined.confinement().counted
     }
 
     /// Whether the answer must prove that the search was narrowed.

@@ -86,8 +86,8 @@ impl RequestPhase {
         ready.face.to_server.request(&mut request);
         let form = request.body == BodyKind::Form;
         let mut request = Arc::new(request);
-        let Exchange { caller, route, face, .. } = &mut **ready;
-        access::admit(caller, &mut request, route, face)
+        let Exchange { caller, route, .. } = &mut **ready;
+        access::admit(caller, &mut request, route)
             .map_err(|_| Fault::Answer("the plugin's request asks for what its caller may not"))?;
         // What the client asked for is what its answer speaks of.
         let _ = ready.facts.asked.set(Arc::clone(&ready.request));
