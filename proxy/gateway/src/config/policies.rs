@@ -172,7 +172,7 @@ mod tests {
                 "[users]\nfile = \"users.toml\"\n",
                 "the user bob has no scopes",
             ),
-            (POLICY, "authentication = [\"id\"]\n", "[users]\nfile = \"users.toml\"\n", "lead nowhere"),
+            (POLICY, "authentication = [\"id\"]\n", "[users]\nfile = \"users.toml\"\n", ""),
             (
                 POLICY,
                 "authentication = [\"users\", \"id\"]\npolicies = \"none\"\n",
