@@ -18,6 +18,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use crate::http::Ask;
 use crate::rig::WELL;
@@ -120,6 +121,14 @@ impl Served {
 
     /// The status of the answer; none: there is no connection.
     async fn ask(&self, own: Option<&Own>, target: &str, token: Option<&str>) -> Option<u16> {
+        let more = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
+        let mut stream = self.connect(own).await?;
+        let status = self.over(&mut stream, target, &format!("connection: close\r\n{more}")).await;
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+        status
+    }
+
+    async fn connect(&self, own: Option<&Own>) -> Option<TlsStream<TcpStream>> {
         let mut roots = RootCertStore::empty();
         roots.add(self.ours.0.der().clone()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -136,16 +145,22 @@ impl Served {
         };
         let tcp = TcpStream::connect(self.gateway.listen()).await.unwrap();
         let name = ServerName::try_from("127.0.0.1").unwrap();
-        let mut stream = TlsConnector::from(Arc::new(config)).connect(name, tcp).await.ok()?;
-        let authorization =
-            token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
+        TlsConnector::from(Arc::new(config)).connect(name, tcp).await.ok()
+    }
+
+    /// The status of one answer on this connection, which is read to its end.
+    async fn over(&self, stream: &mut TlsStream<TcpStream>, target: &str, more: &str) -> Option<u16> {
         let host = self.gateway.listen();
-        let request =
-            format!("GET {target} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{authorization}\r\n");
+        let request = format!("GET {target} HTTP/1.1\r\nhost: {host}\r\n{more}\r\n");
         stream.write_all(request.as_bytes()).await.ok()?;
-        let mut answer = Vec::new();
-        let _ = stream.read_to_end(&mut answer).await;
-        let head = String::from_utf8_lossy(&answer).into_owned();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.ok()?);
+        }
+        let head = String::from_utf8(head).unwrap().to_lowercase();
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+        let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
+        stream.read_exact(&mut body).await.ok()?;
         head.split(' ').nth(1).and_then(|status| status.parse().ok())
     }
 
@@ -194,6 +209,37 @@ async fn lists_are_read_again_and_must_be_of_today() {
     list(served.clients.crl(&[], 2100));
     served.reload().await;
     assert_eq!(served.ask(Some(&own), TARGET, None).await, Some(200));
+}
+
+/// A connection that is open when a certificate is revoked serves no further request.
+#[tokio::test]
+async fn what_is_revoked_is_refused_on_open_connections_too() {
+    let served = Served::start("").await;
+    let own = served.clients.client(1, "dns:a.lab.example");
+    let other = served.clients.client(2, "dns:b.lab.example");
+    let (mut open, mut stays) =
+        (served.connect(Some(&own)).await.unwrap(), served.connect(Some(&other)).await.unwrap());
+    let mut nobody = served.connect(None).await.unwrap();
+    for stream in [&mut open, &mut stays] {
+        assert_eq!(served.over(stream, TARGET, "").await, Some(200));
+    }
+    let crl = served.clients.crl(&[1], 2100);
+    std::fs::write(served.folder.path().join("clients.crl"), crl).unwrap();
+    served.reload().await;
+    // Nothing is served over it, and it ends.
+    assert_eq!(served.over(&mut open, "/fhir/metadata", "").await, Some(401));
+    assert_eq!(served.over(&mut open, TARGET, "").await, None);
+    assert_eq!(served.over(&mut stays, TARGET, "").await, Some(200));
+    assert_eq!(served.over(&mut nobody, TARGET, "").await, Some(401));
+    assert_eq!(served.over(&mut nobody, "/fhir/metadata", "").await, Some(200));
+    let admin = served.gateway.admin_url();
+    let path = served.gateway.folder().join("fireguard.toml");
+    let config = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, config.replace("client_ca", "client_auth = \"required\"\nclient_ca")).unwrap();
+    let reply = Ask::new("POST", "/reload").send(admin.trim_start_matches("http://")).await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    assert_eq!(served.over(&mut stays, TARGET, "").await, Some(200));
+    assert_eq!(served.over(&mut nobody, "/fhir/metadata", "").await, Some(401), "one is required now");
 }
 
 #[tokio::test]

@@ -114,7 +114,18 @@ pub fn build(shared: &Arc<Shared>, connections: HashMap<String, Balanced>) -> Pi
 pub fn too_many_connections<B>(request: &Request<B>) -> Response<Body> {
     let message = "there are as many connections as are served at once";
     let failure = Failure::new(Source::Proxy, StatusCode::SERVICE_UNAVAILABLE, IssueCode::Throttled, message);
-    let failure = failure.retry_after(COME_BACK).closing();
+    at_once(request, failure.retry_after(COME_BACK))
+}
+
+/// The answer on a connection whose client's certificate would not be accepted any more.
+pub fn certificate_refused<B>(request: &Request<B>) -> Response<Body> {
+    let message = "the certificate of this connection is not accepted any more";
+    at_once(request, Failure::client(StatusCode::UNAUTHORIZED, IssueCode::Login, message))
+}
+
+/// Nothing else is done, and the connection is closed.
+fn at_once<B>(request: &Request<B>, failure: Failure) -> Response<Body> {
+    let failure = failure.closing();
     let rescue = rescue::Rescue::of(request);
     let facts = Facts::new(rescue.id().clone(), request.method().clone());
     facts.failed(&failure);

@@ -24,6 +24,7 @@ use super::lent::Lent;
 use super::live::Live;
 use super::patience::Patient;
 use super::refused::Step;
+use super::standing::Standing;
 use super::{Peer, proxy_protocol, tls};
 use crate::pipeline;
 
@@ -69,12 +70,13 @@ pub(super) async fn serve(
     if let Some(step) = place.over() {
         settings.refused.note(step, peer.address, &"at the limit of connections");
     }
-    let serving = Serving { live, core, over: place.over().is_some(), lent };
+    let mut serving = Serving { live, core, over: place.over().is_some(), lent, standing: None };
     match &settings.tls {
         None => http(stream, peer, &settings.builder, serving, stop).await,
-        Some(acceptor) => match acceptor.accept(stream).await {
+        Some(acceptor) => match acceptor.tls.accept(stream).await {
             Ok(stream) => {
                 peer.certificate = tls::certificate(stream.get_ref().1);
+                serving.standing = Some(Standing::of(stream.get_ref().1, acceptor.clients.as_ref()));
                 // What was agreed on is spoken, and nothing else (RFC 9113 §3.2).
                 let builder = match stream.get_ref().1.alpn_protocol() {
                     Some(b"h2") => settings.builder.clone().http2_only(),
@@ -94,13 +96,15 @@ struct Serving {
     /// It is one connection too many.
     over: bool,
     lent: Arc<Lent>,
+    /// What the client has shown of itself; none: it could not.
+    standing: Option<Standing>,
 }
 
 async fn http<S>(
     stream: S,
     peer: Peer,
     builder: &Builder<TokioExecutor>,
-    Serving { live, core, over, lent }: Serving,
+    Serving { live, core, over, lent, standing }: Serving,
     mut stop: watch::Receiver<bool>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -114,11 +118,13 @@ async fn http<S>(
             request.extensions_mut().insert(Ambiguity::Length);
         }
         let running = lends.begin(&request);
-        let answer = match over {
-            true => Either::Left(ready(Ok(pipeline::too_many_connections(&request)))),
-            false => Either::Right(live.pipeline(core).answer(peer.clone(), request)),
+        let stands = standing.as_ref().is_none_or(|standing| standing.holds(live.verifier().as_ref()));
+        let answer = match (over, stands) {
+            (true, _) => Either::Left(ready(Ok(pipeline::too_many_connections(&request)))),
+            (false, false) => Either::Left(ready(Ok(pipeline::certificate_refused(&request)))),
+            (false, true) => Either::Right(live.pipeline(core).answer(peer.clone(), request)),
         };
-        let told = over.then(|| Arc::clone(&told));
+        let told = (over || !stands).then(|| Arc::clone(&told));
         async move {
             let answer: Result<_, Infallible> = answer.await;
             told.inspect(|told| told.notify_one());
@@ -133,7 +139,7 @@ async fn http<S>(
             ended = connection.as_mut() => break ended,
             () = stopping(&mut stop, &lent), if !ending => {}
             () = lent.rests(), if !ending => {}
-            () = refused.notified(), if over && !ending => {}
+            () = refused.notified(), if !ending => {}
         }
         ending = true;
         connection.as_mut().graceful_shutdown();

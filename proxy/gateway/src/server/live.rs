@@ -1,7 +1,8 @@
 //! What is served now: one configuration, put to work on every core, replaced as a whole.
 //!
 //! A connection takes its TLS and its patience from it when it is accepted, a request its pipeline when its head
-//! has come. What runs keeps what it began with; the rest of the old state goes when the last of it has ended.
+//! has come; and whether the client's certificate is still good. What runs keeps what it began with; the rest of the old
+//! state goes when the last of it has ended.
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -13,12 +14,12 @@ use fireguard_traffic::upstream::Balanced;
 use futures_util::future::join_all;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use tokio_rustls::TlsAcceptor;
 
 use super::admission::{self, Admission};
 use super::patience;
 use super::refused::Refused;
-use super::tls::{self, TlsError};
+use super::standing::Verifier;
+use super::tls::{self, Acceptor, TlsError};
 use crate::config::Runtime;
 use crate::pipeline::{self, Pipeline};
 use crate::stages::forward;
@@ -46,7 +47,7 @@ struct Core {
 
 /// What a connection needs of the configuration.
 pub(super) struct Settings {
-    pub(super) tls: Option<TlsAcceptor>,
+    pub(super) tls: Option<Acceptor>,
     pub(super) proxy_protocol: bool,
     pub(super) trusted: fireguard_traffic::forwarded::TrustedPeers,
     pub(super) patience: patience::Limits,
@@ -98,6 +99,11 @@ impl Live {
 
     pub(super) fn settings(&self) -> Arc<Settings> {
         Arc::clone(&self.0.load().settings)
+    }
+
+    /// Who looks at the certificates of clients; none: nobody is asked for one.
+    pub(super) fn verifier(&self) -> Option<Verifier> {
+        self.0.load().settings.tls.as_ref()?.clients.clone()
     }
 
     /// Makes a core's first connections to replicas before they get requests; never returns. Runs on the core itself.

@@ -11,6 +11,7 @@ mod proxy_protocol;
 mod pulse;
 mod refused;
 mod sockets;
+mod standing;
 mod successor;
 mod tls;
 

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use fireguard_access::authentication::certificate::Certificate;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig, ServerConnection};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
 
+use super::standing::Verifier;
 use crate::config::{ClientCa, Tls};
 
 /// Why TLS cannot be served.
@@ -44,8 +44,16 @@ pub fn check(tls: &Tls) -> Result<(), TlsError> {
     acceptor(tls).map(drop)
 }
 
+/// Accepts connections.
+pub(super) struct Acceptor {
+    /// Shows our certificate.
+    pub(super) tls: TlsAcceptor,
+    /// Looks at those of clients; none: they are not asked for any.
+    pub(super) clients: Option<Verifier>,
+}
+
 /// The acceptor for this certificate.
-pub(super) fn acceptor(tls: &Tls) -> Result<TlsAcceptor, TlsError> {
+pub(super) fn acceptor(tls: &Tls) -> Result<Acceptor, TlsError> {
     let chain: Vec<_> = CertificateDer::pem_slice_iter(&tls.certificate)
         .collect::<Result<_, _>>()
         .map_err(|_| TlsError::Certificate)?;
@@ -54,16 +62,13 @@ pub(super) fn acceptor(tls: &Tls) -> Result<TlsAcceptor, TlsError> {
     }
     let key = PrivateKeyDer::from_pem_slice(tls.key.expose()).map_err(|_| TlsError::Key)?;
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let clients = match &tls.clients {
-        None => WebPkiClientVerifier::no_client_auth(),
-        Some(clients) => verifier(clients, &provider)?,
-    };
+    let clients = tls.clients.as_ref().map(|clients| verifier(clients, &provider)).transpose()?;
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
-        .with_client_cert_verifier(clients)
+        .with_client_cert_verifier(clients.clone().unwrap_or_else(WebPkiClientVerifier::no_client_auth))
         .with_single_cert(chain, key)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(config)))
+    Ok(Acceptor { tls: TlsAcceptor::from(Arc::new(config)), clients })
 }
 
 /// Who the client is, by a certificate that was checked; none: it has shown none, or one that cannot be read.
@@ -74,10 +79,7 @@ pub(super) fn certificate(connection: &ServerConnection) -> Option<Arc<Certifica
 
 /// Where there are lists, a certificate is good only if a list that is not outdated says nothing against it, and none of
 /// those between it and the authority either.
-fn verifier(
-    clients: &ClientCa,
-    provider: &Arc<CryptoProvider>,
-) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+fn verifier(clients: &ClientCa, provider: &Arc<CryptoProvider>) -> Result<Verifier, TlsError> {
     let mut roots = RootCertStore::empty();
     for authority in CertificateDer::pem_slice_iter(&clients.authorities) {
         roots.add(authority.map_err(|_| TlsError::ClientCa)?).map_err(|_| TlsError::ClientCa)?;
