@@ -1,10 +1,14 @@
-//! What a route says of itself: the server's CapabilityStatement, less what the route does not let through, and how
-//! callers show who they are (SMART App Launch 2.2, Conformance; R4 capabilitystatement.html, `rest.security`).
+//! What a route says of itself: the server's CapabilityStatement, less what the route does not let through or nobody
+//! could be let do, and how callers show who they are (SMART App Launch 2.2, Conformance; R4 capabilitystatement.html,
+//! `rest.security`).
+
+mod permitted;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use fireguard_access::authentication::Discovery;
+use fireguard_access::policy::Extent;
 use fireguard_access::surface::Surface;
 use fireguard_fhir::ResourceType;
 use serde_json::{Value, json};
@@ -22,7 +26,7 @@ const WRITING: [&str; 5] =
     ["conditionalCreate", "conditionalUpdate", "conditionalPatch", "conditionalDelete", "updateCreate"];
 
 /// How callers of a route show who they are.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Security {
     /// What its issuer publishes; none: that cannot be said now, or there is none.
     pub discovery: Option<Arc<Discovery>>,
@@ -30,17 +34,44 @@ pub struct Security {
     pub cors: bool,
 }
 
-/// The statement as the route's clients get it. What there is nothing to change in stays byte for byte.
-pub fn adapted(statement: Bytes, surface: &Surface, security: Option<&Security>) -> Bytes {
+/// What a statement is adapted to.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'a> {
+    /// What the route lets through.
+    pub surface: &'a Surface,
+    /// How callers show who they are, if the route asks.
+    pub security: Option<&'a Security>,
+    /// What could be let do; none: whatever the route lets through.
+    pub extent: Option<&'a Extent>,
+    /// XML is spoken as well as JSON.
+    pub xml: bool,
+    /// In lines, for people.
+    pub pretty: bool,
+}
+
+/// The statement as the route's clients get it, whole or in parts. What there is nothing to change in stays byte for byte.
+pub fn adapted(statement: Bytes, view: View<'_>) -> Bytes {
     let Ok(server) = serde_json::from_slice::<Value>(&statement) else { return statement };
     let mut own = server.clone();
+    if !view.xml {
+        for member in ["format", "patchFormat"] {
+            keep(&mut own, member, |format| format.as_str().is_none_or(|format| !format.contains("xml")));
+        }
+    }
     for rest in list(&mut own, "rest") {
-        narrow(rest, surface);
-        if let Some(security) = security {
+        narrow(rest, view.surface);
+        if let Some(extent) = view.extent {
+            permitted::narrow(rest, extent);
+        }
+        if let Some(security) = view.security {
             rest["security"] = said(security);
         }
     }
-    if own == server { statement } else { own.to_string().into() }
+    if own == server {
+        return statement;
+    }
+    let pretty = view.pretty.then(|| serde_json::to_vec_pretty(&own).ok()).flatten();
+    pretty.map_or_else(|| own.to_string().into(), Bytes::from)
 }
 
 fn narrow(rest: &mut Value, surface: &Surface) {
@@ -123,6 +154,25 @@ fn said(security: &Security) -> Value {
 mod tests {
     use super::*;
 
+    fn view<'a>(surface: &'a Surface, security: Option<&'a Security>) -> View<'a> {
+        View { surface, security, extent: None, xml: true, pretty: false }
+    }
+
+    #[test]
+    fn a_route_without_xml_does_not_speak_of_it() {
+        let open = Surface::new(false, None, None).unwrap();
+        let text =
+            r#"{"format":["application/fhir+xml","xml","json"],"patchFormat":["application/fhir+xml"]}"#;
+        for (xml, pretty, expected) in [
+            (true, true, text),
+            (false, false, r#"{"format":["json"]}"#),
+            (false, true, "{\n  \"format\": [\n    \"json\"\n  ]\n}"),
+        ] {
+            let own = adapted(text.into(), View { xml, pretty, ..view(&open, None) });
+            assert_eq!(own, expected, "{xml} {pretty}");
+        }
+    }
+
     fn statement() -> Bytes {
         let statement = json!({ "resourceType": "CapabilityStatement", "fhirVersion": "4.0.1", "rest": [{
             "mode": "server",
@@ -144,7 +194,7 @@ mod tests {
     fn it_says_what_the_route_lets_through() {
         let list = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect());
         let surface = Surface::new(true, list(&["$everything"]), list(&["Patient.gender"])).unwrap();
-        let own: Value = serde_json::from_slice(&adapted(statement(), &surface, None)).unwrap();
+        let own: Value = serde_json::from_slice(&adapted(statement(), view(&surface, None))).unwrap();
         let expected = json!([{
             "mode": "server",
             "resource": [{
@@ -162,9 +212,9 @@ mod tests {
     fn what_needs_no_change_keeps_its_bytes() {
         let text = Bytes::from_static(b"{ \"resourceType\": \"CapabilityStatement\",\n \"rest\": [ {} ] }");
         let open = Surface::new(false, None, None).unwrap();
-        assert_eq!(adapted(text.clone(), &open, None), text);
+        assert_eq!(adapted(text.clone(), view(&open, None)), text);
         let broken = Bytes::from_static(b"{");
-        assert_eq!(adapted(broken.clone(), &open, Some(&Security::default())), broken);
+        assert_eq!(adapted(broken.clone(), view(&open, Some(&Security::default()))), broken);
     }
 
     #[test]
@@ -176,7 +226,7 @@ mod tests {
         .unwrap();
         let security = Security { discovery: Some(Arc::new(discovery)), cors: true };
         let open = Surface::new(false, None, None).unwrap();
-        let own: Value = serde_json::from_slice(&adapted(statement(), &open, Some(&security))).unwrap();
+        let own: Value = serde_json::from_slice(&adapted(statement(), view(&open, Some(&security)))).unwrap();
         let said = &own["rest"][0]["security"];
         assert_eq!(said["cors"], true);
         assert_eq!(said["service"][0]["coding"][0]["code"], "SMART-on-FHIR");

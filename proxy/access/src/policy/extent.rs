@@ -115,7 +115,7 @@ impl Extent {
             ACTIONS.into_iter().chain(operations.iter().cloned().map(Action::Operate)).collect();
         // Any will do: no policy that is asked here looks at it.
         let some = Id::parse("1");
-        let rows = |ty: ResourceType| -> Vec<(Action, bool, Reach)> {
+        let rows = |ty: ResourceType| -> Row {
             let row = |action: &Action| {
                 let access = |id: Option<Id>| Access { action: action.clone(), resource_type: Some(ty), id };
                 let one = reach(&access(some.clone()));
@@ -125,7 +125,7 @@ impl Extent {
             actions.iter().flat_map(row).collect()
         };
         let mut extent = BTreeMap::new();
-        let mut known: Vec<(Kind, Vec<(Action, bool, Reach)>)> = Vec::new();
+        let mut known: Vec<(Kind, Row)> = Vec::new();
         for ty in ResourceType::ALL {
             let kind = kind(ty);
             let at = known.iter().position(|(known, _)| *known == kind).unwrap_or_else(|| {
@@ -152,6 +152,9 @@ impl Extent {
 
 /// What may tell a type from others: whose it is, a policy, a scope.
 type Kind = (Sharing, Option<ResourceType>, Vec<bool>);
+
+/// What could be done to resources of one type.
+type Row = Vec<(Action, bool, Reach)>;
 
 /// Who it may be: policies that are asked of anybody do not look.
 fn anybody() -> Principal {

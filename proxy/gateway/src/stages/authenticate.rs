@@ -15,8 +15,8 @@ use crate::failure::Failure;
 use crate::stage::{Answer, Next, Stage};
 use crate::state::Shared;
 
-/// The stage. On a route that is open to anyone everything passes at once, and on every route `metadata`: clients read
-/// there how to get a token (SMART App Launch 2.2 §3).
+/// The stage. On a route that is open to anyone everything passes at once. On every route anyone may ask for `metadata`:
+/// clients read there how to get a token (SMART App Launch 2.2 §3). Who is known is told there what it may do.
 pub struct Authenticate {
     refusals: Arc<Refusals>,
     ipv6_prefix: u8,
@@ -45,11 +45,12 @@ impl Stage<Asked> for Authenticate {
 
     fn pass(&self, mut exchange: Asked) -> Result<Asked, Asked> {
         let Authentication::Ways(ways) = &exchange.route.authentication else { return Ok(exchange) };
-        if matches!(exchange.request.interaction, Interaction::Capabilities) {
-            return Ok(exchange);
-        }
         if exchange.request.parameters.get(IN_URL).is_some() {
             return Err(exchange);
+        }
+        let described = matches!(exchange.request.interaction, Interaction::Capabilities);
+        if described && nobody(&exchange) {
+            return Ok(exchange);
         }
         match ways.known(&exchange.headers, exchange.caller.certificate.as_deref(), &exchange.face.base) {
             Ok(Some(principal)) => {
@@ -67,19 +68,35 @@ impl Stage<Asked> for Authenticate {
                 return Err(in_url(&exchange.face.base));
             }
             let client = Key::address(exchange.client, self.ipv6_prefix);
-            self.may_try(&client)?;
-            let certificate = exchange.caller.certificate.clone();
-            let checking = ways.check(&exchange.headers, certificate.as_deref(), &exchange.face.base);
-            let principal = checking.await.inspect_err(|failure| {
-                if failure.status == StatusCode::UNAUTHORIZED && exchange.headers.contains_key(AUTHORIZATION)
-                {
-                    self.refusals.count(&client);
+            let described = matches!(exchange.request.interaction, Interaction::Capabilities);
+            match self.may_try(&client) {
+                Ok(()) => {
+                    let certificate = exchange.caller.certificate.clone();
+                    let checking = ways.check(&exchange.headers, certificate.as_deref(), &exchange.face.base);
+                    let principal = checking.await.inspect_err(|failure| {
+                        let token = exchange.headers.contains_key(AUTHORIZATION);
+                        if failure.status == StatusCode::UNAUTHORIZED && token {
+                            self.refusals.count(&client);
+                        }
+                    });
+                    match principal {
+                        Ok(principal) => admit(&mut exchange, principal),
+                        // It is told what anybody is.
+                        Err(_) if described => {}
+                        Err(failure) => return Err(failure),
+                    }
                 }
-            });
-            admit(&mut exchange, principal?);
+                Err(_) if described => {}
+                Err(failure) => return Err(failure),
+            }
         }
         next.call(exchange).await
     }
+}
+
+/// Whether it does not say at all who asks.
+fn nobody(exchange: &Asked) -> bool {
+    !exchange.headers.contains_key(AUTHORIZATION) && exchange.caller.certificate.is_none()
 }
 
 /// From here on the caller is known, and who decides for it.

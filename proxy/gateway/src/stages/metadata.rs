@@ -1,99 +1,170 @@
 //! Answers with the CapabilityStatement that is kept.
 //!
 //! One that is older than a minute is sent once more and renewed meanwhile, by one request; while the server is away it
-//! is sent for an hour. URLs are rewritten once, and it is compressed once.
+//! is sent for an hour. URLs are rewritten once, and it is compressed once, for all to whom it says the same.
 
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
+use fireguard_access::policy::Extent;
+use fireguard_access::principal::Principal;
 use fireguard_fhir::document::Syntax;
-use fireguard_fhir::interaction::Interaction;
-use fireguard_traffic::body::{Begun, empty, full};
+use fireguard_fhir::interaction::{Interaction, OperationName, Request};
+use fireguard_fhir::outcome::IssueCode;
+use fireguard_traffic::body::{Begun, Body, empty, full};
 use http::header::{self, HeaderMap, HeaderValue};
+use http::response::Parts;
 use http::{Response, StatusCode};
 
-use crate::capabilities::{Security, adapted};
+use crate::capabilities::{Security, View, adapted};
 use crate::config::defaults;
 use crate::exchange::Ready;
 use crate::failure::Failure;
-use crate::metadata::{Age, Statement};
+use crate::metadata::{Age, Content, Source, Statement};
 use crate::stage::{Answer, Next, Stage};
 use crate::state::Route;
 
-/// The stage. Statements of a certain form (`mode`, `_summary`, `_elements`, `_pretty`, XML) are the server's to make.
+/// The stage. A statement of a certain form (`mode`, `_summary`, `_elements`, `_pretty`) is the server's to make, and is
+/// adapted like the whole one. It is adapted in JSON: XML is for routes that keep nothing back from anybody.
 pub struct Metadata;
 
 impl Stage<Ready> for Metadata {
     type Out = Ready;
 
     fn pass(&self, exchange: Ready) -> Result<Ready, Ready> {
-        let request = &exchange.request;
-        let plain = matches!(request.interaction, Interaction::Capabilities)
-            && request.parameters.is_empty()
-            && request.pretty.is_none()
-            && request.format.syntax() == Syntax::Json;
-        if plain { Err(exchange) } else { Ok(exchange) }
+        let asked = matches!(exchange.request.interaction, Interaction::Capabilities);
+        let xml = exchange.request.format.syntax() == Syntax::Xml;
+        let whole = exchange.route.authentication.is_open() && !exchange.route.surface.is_narrow();
+        if asked && !(xml && whole) { Err(exchange) } else { Ok(exchange) }
     }
 
     async fn handle<N: Next<Ready>>(self: Arc<Self>, ready: Ready, mut next: N) -> Answer {
-        let route = Arc::clone(&ready.route);
-        let (wish, base) = (Wish::of(&ready), ready.face.base.to_string());
-        if let Some((statement, age)) = route.metadata.get(&base) {
-            if age == Age::Stale && statement.renews() {
-                tokio::spawn(renew(whole(ready), base, Arc::clone(&statement), next));
+        if ready.request.format.syntax() == Syntax::Xml {
+            let message =
+                "what may be done here is told in JSON only: ask for the statement as application/fhir+json";
+            return Err(Failure::client(StatusCode::NOT_ACCEPTABLE, IssueCode::NotSupported, message));
+        }
+        let who = ready.caller.principal.clone();
+        let extent = extent(Arc::clone(&ready.route), Arc::clone(&ready.request), who).await;
+        if !(ready.request.parameters.is_empty() && ready.request.pretty.is_none()) {
+            return of_a_form(ready, extent, &mut next).await;
+        }
+        let (route, base) = (Arc::clone(&ready.route), ready.face.base.to_string());
+        let wish = Wish::of(&ready);
+        if let Some((source, age)) = route.metadata.source(&base) {
+            if age == Age::Stale && source.renews() {
+                tokio::spawn(renew(whole(ready), base, Arc::clone(&source), next));
             }
-            return Ok(wish.answer(&statement));
+            return wish.answer(&route, &source.content, extent).await;
         }
         let since = Instant::now();
         let asking = route.metadata.asking.lock().await;
-        if let Some((statement, _)) = route.metadata.get(&base) {
-            return Ok(wish.answer(&statement));
+        if let Some((source, _)) = route.metadata.source(&base) {
+            drop(asking);
+            return wish.answer(&route, &source.content, extent).await;
         }
         // Others have waited for an answer that did not come: they need not wait in a row.
         if route.metadata.failed_since(since) {
             drop(asking);
-            return next.call(ready).await;
+            return of_a_form(ready, extent, &mut next).await;
         }
-        match fetch(whole(ready), &mut next).await {
-            Ok(Fetched::Statement(statement)) => {
-                route.metadata.keep(base, Arc::clone(&statement));
-                Ok(wish.answer(&statement))
+        let fetched = fetch(whole(ready), &mut next).await;
+        if !matches!(fetched, Ok(Fetched::Statement(..))) {
+            route.metadata.failed();
+        }
+        match fetched? {
+            Fetched::Statement(_, statement) => {
+                let security = security(&route).await;
+                let source = route.metadata.keep(base, Content { statement, security });
+                drop(asking);
+                wish.answer(&route, &source.content, extent).await
             }
-            Ok(Fetched::Other(answer)) => {
-                route.metadata.failed();
-                Ok(answer)
-            }
-            Err(failure) => {
-                route.metadata.failed();
-                Err(failure)
-            }
+            Fetched::Other(answer) => Ok(answer),
         }
     }
 }
 
 enum Fetched {
-    Statement(Arc<Statement>),
+    /// What the server says.
+    Statement(Parts, Bytes),
     /// It is not one to keep.
-    Other(Response<fireguard_traffic::body::Body>),
+    Other(Response<Body>),
 }
 
 async fn fetch<N: Next<Ready>>(ready: Ready, next: &mut N) -> Result<Fetched, Failure> {
-    let route = Arc::clone(&ready.route);
     let (parts, body) = next.call(ready).await?.into_parts();
     let limit = usize::try_from(defaults::RESOURCE).unwrap_or(usize::MAX);
     let begun = Begun::read(body, limit)
         .await
         .map_err(|error| Failure::upstream("the FHIR server's answer broke off", error.to_string()))?;
-    if parts.status != StatusCode::OK || begun.bytes.is_empty() || begun.bytes.len() >= limit {
+    if begun.bytes.len() >= limit {
+        // What is not read to its end cannot be adapted.
+        return Err(Failure::upstream("the FHIR server's statement is too long", "over the limit"));
+    }
+    if parts.status != StatusCode::OK || begun.bytes.is_empty() {
         return Ok(Fetched::Other(Response::from_parts(parts, begun.into_body())));
     }
-    let plain = begun.bytes;
-    let (kept, security) = (plain.clone(), security(&route).await);
-    let own = move || Statement::new(adapted(kept, &route.surface, security.as_ref()));
-    match tokio::task::spawn_blocking(own).await {
-        Ok(statement) => Ok(Fetched::Statement(Arc::new(statement))),
-        Err(_) => Ok(Fetched::Other(Response::from_parts(parts, full(plain)))),
+    Ok(Fetched::Statement(parts, begun.bytes))
+}
+
+/// A statement in the form that one client wants, which is not kept.
+async fn of_a_form<N: Next<Ready>>(mut ready: Ready, extent: Option<Arc<Extent>>, next: &mut N) -> Answer {
+    let (route, head_only) = (Arc::clone(&ready.route), ready.request.head_only);
+    let pretty = ready.request.pretty == Some(true);
+    ready = whole(ready);
+    match fetch(ready, next).await? {
+        Fetched::Other(answer) => Ok(answer),
+        Fetched::Statement(mut parts, statement) => {
+            let content = Content { statement, security: security(&route).await };
+            let own = made(&route, Arc::new(content), extent, pretty).await?;
+            for name in [header::CONTENT_LENGTH, header::ETAG, header::LAST_MODIFIED] {
+                parts.headers.remove(name);
+            }
+            parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(own.len()));
+            varies(&mut parts.headers, &route);
+            Ok(Response::from_parts(parts, if head_only { empty() } else { full(own) }))
+        }
     }
+}
+
+/// The statement for who could be let do so much: tens of milliseconds.
+async fn made(
+    route: &Arc<Route>,
+    content: Arc<Content>,
+    extent: Option<Arc<Extent>>,
+    pretty: bool,
+) -> Result<Bytes, Failure> {
+    let of = Arc::clone(route);
+    let own = move || {
+        let (surface, security) = (&of.surface, content.security.as_ref());
+        let view = View { surface, security, extent: extent.as_deref(), xml: of.xml, pretty };
+        adapted(content.statement.clone(), view)
+    };
+    tokio::task::spawn_blocking(own).await.map_err(|_| unmade())
+}
+
+fn unmade() -> Failure {
+    Failure::upstream("the FHIR server's statement cannot be adapted", "the work broke off")
+}
+
+/// What the caller could be let do; who does not say who it is, anybody. None: whatever the route lets through.
+async fn extent(
+    route: Arc<Route>,
+    request: Arc<Request>,
+    principal: Option<Arc<Principal>>,
+) -> Option<Arc<Extent>> {
+    let decisions = route.decisions.clone()?;
+    let kind = principal.as_ref().map(|principal| decisions.kind(principal));
+    if let Some(known) = route.metadata.extent(kind.as_ref()) {
+        return known;
+    }
+    let found = tokio::task::spawn_blocking(move || {
+        let operations: Vec<_> = route.surface.operations().filter_map(OperationName::parse).collect();
+        route.metadata.reaches(kind, decisions.extent(principal.as_ref(), &request, &operations))
+    });
+    // What nobody could find out is nothing.
+    found.await.unwrap_or_else(|_| Some(Arc::default()))
 }
 
 /// How callers of the route show who they are; none: anyone may come in.
@@ -113,11 +184,21 @@ async fn security(route: &Route) -> Option<Security> {
 }
 
 /// Asks for a newer one; nobody waits for it. The exchange that did is noted when it has ended.
-async fn renew<N: Next<Ready>>(ready: Ready, base: String, old: Arc<Statement>, mut next: N) {
+async fn renew<N: Next<Ready>>(ready: Ready, base: String, old: Arc<Source>, mut next: N) {
     let route = Arc::clone(&ready.route);
     match fetch(ready, &mut next).await {
-        Ok(Fetched::Statement(statement)) => route.metadata.keep(base, statement),
+        Ok(Fetched::Statement(_, statement)) => {
+            let security = security(&route).await;
+            route.metadata.keep(base, Content { statement, security });
+        }
         Ok(Fetched::Other(_)) | Err(_) => old.not_renewed(),
+    }
+}
+
+/// What is answered depends on who asks, where that is known by a token.
+fn varies(headers: &mut HeaderMap, route: &Route) {
+    if !route.authentication.is_open() {
+        headers.append(header::VARY, HeaderValue::from_static("Authorization"));
     }
 }
 
@@ -146,9 +227,31 @@ impl Wish {
         }
     }
 
-    fn answer(&self, statement: &Statement) -> Response<fireguard_traffic::body::Body> {
+    async fn answer(
+        &self,
+        route: &Arc<Route>,
+        content: &Arc<Content>,
+        extent: Option<Arc<Extent>>,
+    ) -> Answer {
+        if let Some(statement) = route.metadata.statement(content, extent.as_ref()) {
+            return Ok(self.show(&statement, route));
+        }
+        let making = route.metadata.making.lock().await;
+        if let Some(statement) = route.metadata.statement(content, extent.as_ref()) {
+            return Ok(self.show(&statement, route));
+        }
+        let own = made(route, Arc::clone(content), extent.clone(), false).await?;
+        let statement = tokio::task::spawn_blocking(move || Arc::new(Statement::new(own))).await;
+        let statement = statement.map_err(|_| unmade())?;
+        route.metadata.made(Arc::clone(content), extent, Arc::clone(&statement));
+        drop(making);
+        Ok(self.show(&statement, route))
+    }
+
+    fn show(&self, statement: &Statement, route: &Route) -> Response<Body> {
         let mut response = Response::new(empty());
         let headers = response.headers_mut();
+        varies(headers, route);
         headers.insert(header::ETAG, statement.etag.clone());
         if self.known.iter().any(|known| names(known, &statement.etag)) {
             *response.status_mut() = StatusCode::NOT_MODIFIED;
