@@ -38,6 +38,7 @@ mod load;
 mod metadata;
 mod phases;
 mod plugins;
+mod policies;
 mod rate;
 mod reload;
 mod repeats;

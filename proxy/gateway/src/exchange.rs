@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use fireguard_access::authentication::certificate::Certificate;
+use fireguard_access::confinement::Granted;
 use fireguard_fhir::interaction::{BodyKind, Interaction, Preconditions, Prefer, Request};
 use fireguard_fhir::parameters::Parameters;
 use fireguard_traffic::body::{Body, BodyError, Outgoing, full};
@@ -24,6 +25,7 @@ use crate::caller::Caller;
 use crate::face::Face;
 use crate::facts::Facts;
 use crate::failure::Failure;
+use crate::plugins::Attached;
 use crate::server::Peer;
 use crate::state::Route;
 
@@ -129,6 +131,20 @@ pub struct Upload {
     pub body: Outgoing,
     /// How it gets on.
     pub watch: Watch,
+}
+
+impl<B> Exchange<B> {
+    /// Whether a plugin of the route runs in this exchange. One that runs only where a policy asks for it does also where
+    /// nothing has been decided.
+    pub fn runs(&self, attached: &Attached) -> bool {
+        let asks = |granted: &Arc<Granted>| granted.obligations.plugins.contains(attached.plugin.name());
+        !attached.only_obliged || self.caller.granted.as_ref().is_none_or(asks)
+    }
+
+    /// The plugins that run in this exchange, in order toward the server.
+    pub fn plugins(&self) -> impl DoubleEndedIterator<Item = &Attached> {
+        self.route.plugins.iter().filter(|attached| self.runs(attached))
+    }
 }
 
 impl Exchange<Upload> {

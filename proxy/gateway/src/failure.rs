@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
+use fireguard_access::audit::Denial;
 use fireguard_fhir::interaction::Refusal;
 use fireguard_fhir::outcome::IssueCode;
 use fireguard_traffic::retry::matrix::Fault;
@@ -47,6 +48,8 @@ pub struct Failure {
     pub closes: bool,
     /// What is known of the attempt to ask the server, if that is what failed.
     pub fault: Option<Fault>,
+    /// Why the caller is refused, for the audit, if that was decided of it.
+    pub denial: Option<Box<Denial>>,
     /// Further headers of the answer.
     headers: Option<Box<HeaderMap>>,
 }
@@ -71,6 +74,7 @@ impl Failure {
             allow: &[],
             closes: false,
             fault: None,
+            denial: None,
             headers: None,
         }
     }
@@ -103,6 +107,13 @@ impl Failure {
     #[must_use]
     pub fn fault(mut self, fault: Fault) -> Self {
         self.fault = Some(fault);
+        self
+    }
+
+    /// Says why the caller is refused.
+    #[must_use]
+    pub fn denied(mut self, denial: Denial) -> Self {
+        self.denial = Some(Box::new(denial));
         self
     }
 

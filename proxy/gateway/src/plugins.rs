@@ -101,6 +101,8 @@ pub struct Attached {
     pub plugin: Plugin,
     /// It may ask for another resource than the caller.
     pub retarget: bool,
+    /// It runs only where a policy asks for it.
+    pub only_obliged: bool,
 }
 
 struct Loaded {
@@ -181,7 +183,7 @@ impl Plugins {
                 name: plugin.name.clone(),
                 source: Box::new(source),
             })?;
-            let plugin = Attached { plugin: made, retarget: plugin.retarget };
+            let plugin = Attached { plugin: made, retarget: plugin.retarget, only_obliged: false };
             loaded.push(Loaded { fingerprint, plugin, fresh: true });
         }
         let (engine, state) = (self.engine.clone(), self.state.clone());

@@ -203,14 +203,20 @@ impl Shared {
             Some(known.unwrap_or_else(|| (Arc::new(Semaphore::new(most.get() as usize)), most)))
         };
         for route in &config.routes {
-            let attached = route.plugins.iter().filter_map(|index| plugins.get(*index));
+            // Who is obliged to one that runs for some only is refused to write, by each request.
+            let always = route.plugins.iter().filter(|index| !route.only_obliged.contains(index));
+            let attached = always.filter_map(|index| plugins.get(*index));
             judge_plugins(route, attached, config.state.is_some())?;
         }
         let issuers = issuers.cloned().unwrap_or_default();
         let routes = config.routes.into_iter().map(|route| {
             let at_once = places(&route);
             let (server, rate, group) = (server(&route), limits(&route), group(&route));
-            let plugins = route.plugins.iter().filter_map(|index| plugins.get(*index).cloned()).collect();
+            let attached = |index: &usize| {
+                let plugin = plugins.get(*index).cloned()?;
+                Some(Attached { only_obliged: route.only_obliged.contains(index), ..plugin })
+            };
+            let plugins = route.plugins.iter().filter_map(attached).collect();
             let pages = Arc::new(ring.bind(&route.name, route.upstream.as_str()));
             let bases = group.configured.bases.clone();
             Arc::new(Route {

@@ -1,12 +1,14 @@
 //! The AuditEvent of one happening, in JSON. Codes and slices are those of BALP's profiles; what is no success conforms
 //! to none of them, and is an AuditEvent all the same.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use fireguard_fhir::interaction::Id;
 use serde_json::{Map, Value, json};
 
-use super::{Concerned, Happened};
+use super::{Concerned, Denial, Happened};
 use crate::principal::Principal;
 
 const PROFILES: &str = "https://profiles.ihe.net/ITI/BALP/StructureDefinition/IHE.BasicAudit.";
@@ -100,7 +102,7 @@ pub(super) fn resource(
     event.insert("recorded".into(), happened.at.into());
     event.insert("outcome".into(), outcome(happened.status).into());
     if !succeeded {
-        event.insert("outcomeDesc".into(), format!("HTTP status {}", happened.status).into());
+        event.insert("outcomeDesc".into(), failed(happened).into());
     }
     let purposes =
         happened.principal.map(|principal| &principal.purposes).filter(|purposes| !purposes.is_empty());
@@ -123,6 +125,16 @@ fn outcome(status: u16) -> &'static str {
     }
 }
 
+fn failed(happened: &Happened<'_>) -> String {
+    let why = match happened.denial {
+        None => String::new(),
+        Some(Denial::Forbidden(policies)) => format!(": forbidden by {}", policies.join(", ")),
+        Some(Denial::Unpermitted) => ": no policy permits it".to_owned(),
+        Some(Denial::Unscoped) => ": no scope that was granted permits it".to_owned(),
+    };
+    format!("HTTP status {}{why}", happened.status)
+}
+
 fn agents(happened: &Happened<'_>, pattern: &Pattern) -> Value {
     let principal = happened.principal;
     let network = json!({"address": happened.client.to_string(), "type": "2"});
@@ -134,8 +146,13 @@ fn agents(happened: &Happened<'_>, pattern: &Pattern) -> Value {
         "requestor": principal.is_none(), "network": network});
     let server = json!({"type": concept(pattern.server), "who": {"display": happened.base}, "requestor": false,
         "network": {"address": happened.base, "type": "5"}});
+    let decided: Vec<&Arc<str>> = match happened.denial {
+        Some(Denial::Forbidden(policies)) => policies.iter().collect(),
+        Some(_) => Vec::new(),
+        None => happened.policies.iter().collect(),
+    };
     let policies: Vec<String> =
-        happened.policies.iter().map(|policy| format!("urn:fireguard:policy:{policy}")).collect();
+        decided.into_iter().map(|policy| format!("urn:fireguard:policy:{policy}")).collect();
     let mut agents = Vec::new();
     match principal {
         Some(principal) => {

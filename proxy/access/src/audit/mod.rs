@@ -5,6 +5,8 @@
 //! that is what was asked.
 
 mod balp;
+#[cfg(test)]
+mod profiles;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -37,8 +39,21 @@ pub struct Happened<'a> {
     pub base: &'a str,
     /// The search or operation as it was understood, as method and URL, and the form if there was one.
     pub query: Option<&'a str>,
-    /// The policies that decided, by `@id`.
+    /// The policies that permitted it, by `@id`.
     pub policies: &'a BTreeSet<Arc<str>>,
+    /// Why it was refused, if that was decided of its caller.
+    pub denial: Option<&'a Denial>,
+}
+
+/// Why an exchange was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Denial {
+    /// These policies forbid it, by `@id`.
+    Forbidden(Vec<Arc<str>>),
+    /// No policy permits it.
+    Unpermitted,
+    /// No scope that was granted reaches as far.
+    Unscoped,
 }
 
 /// A resource that was shown or changed.

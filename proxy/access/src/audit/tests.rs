@@ -53,6 +53,7 @@ fn happened<'a>(
         base: "https://fhir.example.org/fhir",
         query: Some("GET https://fhir.example.org/fhir/Observation?code=x"),
         policies,
+        denial: None,
     }
 }
 
@@ -141,6 +142,23 @@ fn what_failed_claims_no_profile() {
         let events = parsed(happened.events(AuditLevel::Exchange, &[]));
         assert_eq!(events[0]["outcome"], outcome, "{status}");
         assert!(events[0].get("meta").is_none(), "{status}");
+    }
+}
+
+#[test]
+fn what_was_refused_says_by_what() {
+    let (principal, policies) = (principal(), BTreeSet::from(["a-permit".into()]));
+    for (denial, why, by) in [
+        (Denial::Forbidden(vec!["a".into(), "b".into()]), ": forbidden by a, b", Some(["a", "b"])),
+        (Denial::Unpermitted, ": no policy permits it", None),
+        (Denial::Unscoped, ": no scope that was granted permits it", None),
+    ] {
+        let happened =
+            Happened { status: 403, denial: Some(&denial), ..happened("read", &principal, &policies) };
+        let event = parsed(happened.events(AuditLevel::Exchange, &[])).remove(0);
+        assert_eq!(event["outcomeDesc"], format!("HTTP status 403{why}"));
+        let by = by.map(|ids| json!(ids.map(|id| format!("urn:fireguard:policy:{id}")))).unwrap_or_default();
+        assert_eq!(event["agent"][2]["policy"], by, "{denial:?}");
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use fireguard_access::audit::{AuditEvent, Concerned, Happened};
+use fireguard_access::audit::{AuditEvent, Concerned, Denial, Happened};
 use fireguard_access::confinement::Granted;
 use fireguard_access::decision::{AuditLevel, Resource};
 use fireguard_access::principal::Principal;
@@ -44,6 +44,8 @@ struct Noted {
     request: Arc<Request>,
     level: AuditLevel,
     policies: BTreeSet<Arc<str>>,
+    /// Why it was refused.
+    denial: Option<Denial>,
     /// Each resource once, with all patients it was seen with.
     concerned: BTreeMap<(ResourceType, Option<Id>), Concerned>,
 }
@@ -55,6 +57,7 @@ impl Notes {
             request: Arc::clone(&asked.request),
             level: keeping.level,
             policies: BTreeSet::new(),
+            denial: None,
             concerned: BTreeMap::new(),
         };
         Self {
@@ -87,6 +90,11 @@ impl Notes {
         let mut noted = self.noted();
         noted.policies.extend(granted.policies.iter().cloned());
         noted.level = noted.level.max(granted.obligations.audit.unwrap_or(noted.level));
+    }
+
+    /// Why the caller was refused.
+    pub fn refused(&self, denial: &Denial) {
+        self.noted().denial = Some(denial.clone());
     }
 
     /// A resource that the caller gets to see, or changes.
@@ -154,6 +162,7 @@ impl Notes {
         let query = query(&noted.request, &self.base);
         let status = self.status.load(Ordering::Relaxed);
         let happened = self.happened(interaction.code(), status, query.as_deref(), &noted.policies);
+        let happened = Happened { denial: noted.denial.as_ref(), ..happened };
         self.audit.append_later(happened.events(noted.level, &concerned));
     }
 
@@ -195,6 +204,7 @@ impl Notes {
             base: &self.base,
             query,
             policies,
+            denial: None,
         }
     }
 

@@ -246,6 +246,10 @@ pub struct Route {
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub plugins: Vec<Spanned<String>>,
+    /// Of these plugins, those that run only where a policy asks for them: `@obligation("plugin:…")`.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub only_obliged: Vec<Spanned<String>>,
     /// The largest request body, where it is less than `limits.request_body`.
     #[schemars(with = "Option<Size>")]
     pub request_body: Option<Spanned<Size>>,

@@ -9,6 +9,7 @@ pub mod file;
 pub mod grants;
 pub mod hapi;
 pub mod issuers;
+mod obliged;
 mod place;
 pub mod policies;
 mod rate;
@@ -20,6 +21,7 @@ mod upstream;
 pub mod users;
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -141,6 +143,8 @@ pub struct Route {
     pub audit: bool,
     /// The plugins that see its resources, by index into [`Config::plugins`].
     pub plugins: Vec<usize>,
+    /// Of these, those that run only where a policy asks for them.
+    pub only_obliged: BTreeSet<usize>,
     /// The largest request body, in bytes.
     pub request_body: u64,
     /// Requests at once.

@@ -110,6 +110,7 @@ fn table() -> BTreeSet<(&'static str, String)> {
         ("routes.*.xml", "`false`".into()),
         ("upstreams.*.gzip", "`false`".into()),
         ("routes.*.plugins", "`[]`".into()),
+        ("routes.*.only_obliged", "`[]`".into()),
         ("routes.*.hapi.fresh_searches", "`true`".into()),
         ("routes.*.hapi.check_versions", "`true`".into()),
         ("routes.*.hapi.check_transactions", "`true`".into()),

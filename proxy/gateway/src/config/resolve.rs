@@ -269,6 +269,7 @@ impl Resolver<'_> {
             surface: surface.ok()?.notifying(notified),
             audit: route.audit && file.audit.is_some(),
             plugins,
+            only_obliged: self.only_obliged(route, file, plugin_names, given.policies.as_ref()),
             request_body: route.request_body.as_ref().map_or(most, |own| *own.get_ref()).0,
             requests_at_once: route.requests_at_once,
             rate,

@@ -73,6 +73,9 @@ impl Stage<Asked> for Audited {
             }
             Err(failure) => {
                 ending.0.answered(failure.status);
+                if let Some(denial) = &failure.denial {
+                    ending.0.refused(denial);
+                }
                 Err(failure)
             }
         }

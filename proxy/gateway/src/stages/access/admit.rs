@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use fireguard_access::audit::Denial;
 use fireguard_access::confinement::Granted;
-use fireguard_access::decision::Judge;
+use fireguard_access::decision::{Judge, NOTHING};
 use fireguard_access::gate::{self, Refused};
+use fireguard_access::obliged;
 use fireguard_fhir::interaction::{Interaction, Refusal, Request};
 use fireguard_fhir::outcome::IssueCode;
 use http::header::WWW_AUTHENTICATE;
@@ -38,6 +40,12 @@ pub(in crate::stages) fn admit(
             caller.links = caller.links.as_ref().map(|links| Arc::new(links.proved()));
         }
     }
+    if route.plugins.iter().any(|attached| attached.only_obliged) {
+        granted.obligations.plugins.extend(obliged::plugins(&**judge, request));
+        // What was asked for first obliges still, whatever a plugin has made of it.
+        let before = caller.granted.iter().flat_map(|before| &before.obligations.plugins);
+        granted.obligations.plugins.extend(before.cloned());
+    }
     obliged(&granted, route)?;
     caller.granted = Some(Arc::new(granted));
     Ok(())
@@ -66,7 +74,15 @@ pub(in crate::stages) fn searches_all(judge: Option<&dyn Judge>, search: &Reques
 
 /// With the scope that would be enough (RFC 6750 §3.1).
 pub(in crate::stages) fn failure(refused: Refused) -> Failure {
+    let denial = match &refused {
+        Refused { policies, .. } if !policies.is_empty() => Some(Denial::Forbidden(policies.clone())),
+        Refused { scope: Some(_), .. } => Some(Denial::Unscoped),
+        Refused { refusal, .. } if refusal.message == NOTHING => Some(Denial::Unpermitted),
+        // What cannot be judged nobody has decided of.
+        Refused { .. } => None,
+    };
     let mut failure = Failure::from(refused.refusal);
+    failure.denial = denial.map(Box::new);
     if !refused.policies.is_empty() {
         let list: Vec<&str> = refused.policies.iter().map(|policy| &**policy).collect();
         failure = failure.detail(format!("forbidden by {}", list.join(", ")));

@@ -55,7 +55,7 @@ pub(super) enum Fate {
 impl Chain {
     /// Toward the server, in the configured order.
     pub(super) fn to_server(ready: &Ready, code: &'static str, judge: Judge) -> Self {
-        let links = ready.route.plugins.iter().map(|attached| Link::new(attached, ready)).collect();
+        let links = ready.plugins().map(|attached| Link::new(attached, ready)).collect();
         let nothing = "the request could not be processed; nothing was sent to the FHIR server";
         let (exchange, route) = (exchange(ready, code), Arc::clone(&ready.route));
         Self { exchange, direction: Direction::ToServer, codes: vec![code], links, route, judge, nothing }
@@ -64,7 +64,7 @@ impl Chain {
     /// Toward the client: the reverse of the configured order. Only plugins that stand before the `until`th see it.
     pub(super) fn to_client(ready: &Ready, until: usize, judge: Judge) -> Self {
         let interaction = &ready.request.interaction;
-        let links = ready.route.plugins.iter().take(until).rev();
+        let links = ready.route.plugins.iter().take(until).rev().filter(|attached| ready.runs(attached));
         let links = links.map(|attached| Link::new(attached, ready)).collect();
         let nothing = if interaction.is_safe() {
             "the answer could not be processed; nothing of it was sent"
@@ -179,9 +179,13 @@ pub(super) fn codes(interaction: &Interaction) -> Vec<&'static str> {
 }
 
 /// Whether any of these plugins may want a resource of such a body.
-pub(super) fn want(plugins: &[Attached], interaction: &Interaction, direction: Direction) -> bool {
+pub(super) fn want<'a>(
+    mut plugins: impl Iterator<Item = &'a Attached>,
+    interaction: &Interaction,
+    direction: Direction,
+) -> bool {
     let codes = codes(interaction);
-    plugins.iter().any(|attached| codes.iter().any(|code| attached.plugin.wants_direction(code, direction)))
+    plugins.any(|attached| codes.iter().any(|code| attached.plugin.wants_direction(code, direction)))
 }
 
 /// Carries verdicts out.

@@ -47,7 +47,7 @@ impl Rebuilt {
     /// For the plugins before the `until`th, if one of them wants to see answers to this request, or one has changed
     /// it. The request is put so that they can.
     pub(super) fn of(ready: &mut Ready, until: usize, judge: Judge) -> Option<Self> {
-        let plugins = ready.route.plugins.get(..until).unwrap_or(&ready.route.plugins);
+        let plugins = ready.route.plugins.iter().take(until).filter(|attached| ready.runs(attached));
         let interaction = &ready.request.interaction;
         // A CapabilityStatement describes the server, not a patient.
         let described = matches!(interaction, Interaction::Capabilities);

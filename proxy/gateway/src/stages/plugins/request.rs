@@ -51,7 +51,8 @@ impl RequestPhase {
     /// Asks one plugin. An answer ends the exchange.
     async fn ask(&self, number: usize, ready: &mut Ready) -> Result<Option<Response<Bytes>>, Failure> {
         let route = Arc::clone(&ready.route);
-        let Some(attached) = route.plugins.get(number) else { return Ok(None) };
+        let attached = route.plugins.get(number).filter(|attached| ready.runs(attached));
+        let Some(attached) = attached else { return Ok(None) };
         let interaction = &ready.request.interaction;
         let resource_type = interaction.resource_type().map(|ty| ty.as_str());
         let wanted = |code: &&str| attached.plugin.wants_request(code, resource_type);

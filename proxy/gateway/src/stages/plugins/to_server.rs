@@ -18,7 +18,7 @@ use crate::exchange::{Ready, Upload};
 use crate::failure::Failure;
 use crate::plugins::Attached;
 use crate::stage::{Answer, Next, Stage};
-use crate::state::{Route, Shared};
+use crate::state::Shared;
 
 /// The stage. A body that a plugin wants is read whole and written again with what plugins made of its resources;
 /// every other byte is as it was. All others stream.
@@ -58,18 +58,25 @@ impl Stage<Ready> for ToServer {
     type Out = Ready;
 
     fn pass(&self, ready: Ready) -> Result<Ready, Ready> {
-        let plugins = &ready.route.plugins;
-        let concerned = !plugins.is_empty()
-            && match ready.request.body {
-                BodyKind::None | BodyKind::Form => false,
-                _ => concerned(plugins, &ready.request.interaction),
-            };
-        if concerned { Err(ready) } else { Ok(ready) }
+        if ready.route.plugins.is_empty() {
+            return Ok(ready);
+        }
+        let interaction = &ready.request.interaction;
+        let concerned = match ready.request.body {
+            BodyKind::None | BodyKind::Form => false,
+            _ => concerned(&ready, interaction),
+        };
+        let writes = !interaction.is_safe() && written_back(&ready).is_err();
+        if concerned || writes { Err(ready) } else { Ok(ready) }
     }
 
     async fn handle<N: Next<Ready>>(self: Arc<Self>, mut ready: Ready, mut next: N) -> Answer {
+        let bundle = matches!(ready.request.interaction, Interaction::Bundle { .. });
+        if !bundle && !ready.request.interaction.is_safe() {
+            written_back(&ready)?;
+        }
         unseen(&ready.request)?;
-        if matches!(ready.request.interaction, Interaction::Bundle { .. }) {
+        if bundle {
             return entries::through(self.judge, ready, next).await;
         }
         self.single(&mut ready).await?;
@@ -77,21 +84,37 @@ impl Stage<Ready> for ToServer {
     }
 }
 
+/// Refuses to write who is shown what a plugin has changed that does not see what is written: it would be written back
+/// with its gaps. On routes where such a plugin runs for everybody nobody writes at all.
+fn written_back(ready: &Ready) -> Result<(), Refusal> {
+    let sees = |attached: &Attached, direction| {
+        attached.plugin.plan().interests.iter().any(|interest| interest.directions.contains(&direction))
+    };
+    let changes = |attached: &&Attached| {
+        attached.only_obliged && sees(attached, Direction::ToClient) && !sees(attached, Direction::ToServer)
+    };
+    if ready.plugins().find(changes).is_none() {
+        return Ok(());
+    }
+    let message = "what you are shown is changed on its way to you, and cannot be written back";
+    Err(Refusal::new(403, IssueCode::Forbidden, message))
+}
+
 /// Whether plugins want what this interaction brings.
-fn concerned(plugins: &[Attached], interaction: &Interaction) -> bool {
+fn concerned(ready: &Ready, interaction: &Interaction) -> bool {
     let to_server = Direction::ToServer;
     let wants = |codes: &[&str], resource_type: &str| {
-        let one = |code: &&str| plugins.iter().any(|a| a.plugin.wants(code, to_server, resource_type));
+        let one = |code: &&str| ready.plugins().any(|a| a.plugin.wants(code, to_server, resource_type));
         codes.iter().any(one)
     };
     match interaction {
         // What they answer must fit what is asked.
         Interaction::Bundle { .. } => {
-            chain::want(plugins, interaction, to_server)
-                || chain::want(plugins, interaction, Direction::ToClient)
+            chain::want(ready.plugins(), interaction, to_server)
+                || chain::want(ready.plugins(), interaction, Direction::ToClient)
         }
         Interaction::Operation { method: OperationMethod::Post, .. } => {
-            chain::want(plugins, interaction, to_server)
+            chain::want(ready.plugins(), interaction, to_server)
         }
         // It changes what an update would have shown.
         Interaction::Patch { ty, .. } | Interaction::ConditionalPatch { ty } => {
@@ -102,9 +125,9 @@ fn concerned(plugins: &[Attached], interaction: &Interaction) -> bool {
 }
 
 /// Whether a PATCH of this type would pass plugins by that want to see what is written.
-fn patch_unseen(route: &Route, interaction: &Interaction) -> bool {
+fn patch_unseen(ready: &Ready, interaction: &Interaction) -> bool {
     matches!(interaction, Interaction::Patch { .. } | Interaction::ConditionalPatch { .. })
-        && concerned(&route.plugins, interaction)
+        && concerned(ready, interaction)
 }
 
 /// Refuses what plugins want to see and cannot: they see resources in JSON.

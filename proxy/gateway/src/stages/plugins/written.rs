@@ -6,7 +6,10 @@ mod events;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use fireguard_access::resource::Found;
+use fireguard_fhir::ResourceType;
 use fireguard_fhir::bundle::responses::{EntryResponse, Responses};
+use fireguard_fhir::format::Format;
 use fireguard_fhir::interaction::Interaction;
 use fireguard_fhir::outcome::IssueCode;
 use fireguard_plugin_host::{Event, Phase};
@@ -18,9 +21,10 @@ use self::events::{Known, Writes};
 use crate::audit::Notes;
 use crate::exchange::Ready;
 use crate::failure::{Failure, Source};
+use crate::plugins::Attached;
 use crate::stage::{Answer, Next, Stage};
-use crate::state::{Route, Shared};
-use crate::transform::{Transform, transformed};
+use crate::state::Shared;
+use crate::transform::{Transform, transformed, whole};
 use crate::written::Written;
 
 /// The stage. Answers 500 for a write that was carried out and could not be kept.
@@ -45,7 +49,7 @@ impl Stage<Ready> for WrittenPhase {
     type Out = Ready;
 
     fn pass(&self, ready: Ready) -> Result<Ready, Ready> {
-        let told = || ready.route.plugins.iter().any(|a| a.plugin.phases().contains(Phase::Written));
+        let told = || ready.plugins().any(|a| a.plugin.phases().contains(Phase::Written));
         let concerned = self.written.is_some()
             && !ready.request.interaction.is_safe()
             && (ready.facts.audit.get().is_some() || told());
@@ -54,10 +58,13 @@ impl Stage<Ready> for WrittenPhase {
 
     async fn handle<N: Next<Ready>>(self: Arc<Self>, ready: Ready, mut next: N) -> Answer {
         let Some(written) = self.written.clone() else { return next.call(ready).await };
-        let (route, audit) = (Arc::clone(&ready.route), ready.facts.audit.get().cloned());
-        let keep = Keep { written, route, audit, writes: Writes::of(&ready, self.resource) };
+        let (plugins, audit) = (ready.plugins().cloned().collect(), ready.facts.audit.get().cloned());
+        let keep = Keep { written, plugins, audit, writes: Writes::of(&ready, self.resource) };
         let bundle = matches!(ready.request.interaction, Interaction::Bundle { .. });
         let (interaction, sent) = (ready.request.interaction.clone(), ready.again());
+        if let (Some(notes), Some(question)) = (keep.audit.clone(), whose(&ready)) {
+            self.is_about(question, &notes, &mut next).await;
+        }
         let answer = next.call(ready).await?;
         if !answer.status().is_success() || answer.status() == StatusCode::ACCEPTED {
             return Ok(answer);
@@ -80,6 +87,37 @@ impl Stage<Ready> for WrittenPhase {
     }
 }
 
+impl WrittenPhase {
+    /// Notes whose the resource is. Where that cannot be found out, the event names the resource alone.
+    async fn is_about<N: Next<Ready>>(&self, question: Ready, notes: &Notes, next: &mut N) {
+        let facts = Arc::clone(&question.facts);
+        let attempts = facts.attempts();
+        let answer = next.call(question).await;
+        facts.attempts_were(attempts);
+        let Ok(answer) = answer else { return };
+        if answer.status() == StatusCode::OK
+            && let Ok(resource) = whole(answer.into_body(), self.resource).await
+            && let Ok(found) = Found::of(&resource)
+        {
+            notes.concerns(&found.outer);
+        }
+    }
+}
+
+/// The question whose the resource is that a patch or a deletion is about: neither tells, and of what is deleted nobody can
+/// be asked afterwards.
+fn whose(ready: &Ready) -> Option<Ready> {
+    let (Interaction::Patch { ty, id } | Interaction::Delete { ty, id }) = &ready.request.interaction else {
+        return None;
+    };
+    if *ty == ResourceType::Patient {
+        return None;
+    }
+    let mut question = ready.asking(Interaction::Read { ty: *ty, id: id.clone() }, false);
+    Arc::make_mut(&mut question.request).format = Format::FhirJson;
+    Some(question)
+}
+
 /// What an answer says of the one write that it is to.
 fn response(status: StatusCode, headers: &HeaderMap) -> EntryResponse {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
@@ -93,7 +131,8 @@ fn response(status: StatusCode, headers: &HeaderMap) -> EntryResponse {
 /// Where events go.
 struct Keep {
     written: Arc<Written>,
-    route: Arc<Route>,
+    /// Those that run in this exchange.
+    plugins: Vec<Attached>,
     /// What is noted for the audit.
     audit: Option<Arc<Notes>>,
     writes: Writes,
@@ -110,7 +149,7 @@ impl Keep {
         if let Some(notes) = &self.audit {
             notes.wrote(&events).await.map_err(|error| failed("audit", error))?;
         }
-        for attached in &self.route.plugins {
+        for attached in &self.plugins {
             let wants =
                 |event: &&Event| attached.plugin.wants_written(&event.interaction, &event.resource_type);
             let wanted: Vec<_> = events.iter().filter(wants).collect();

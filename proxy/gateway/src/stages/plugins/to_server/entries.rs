@@ -13,7 +13,7 @@ use http::StatusCode;
 
 use super::super::chain::{self, Chain, Fate, Part};
 use super::super::judge::{Judge, Refused};
-use super::{no_patch, patch_unseen, whole};
+use super::{no_patch, patch_unseen, whole, written_back};
 use crate::config::defaults;
 use crate::exchange::{Ready, Upload};
 use crate::failure::Failure;
@@ -33,7 +33,7 @@ pub(super) async fn through<N: Next<Ready>>(judge: Judge, mut ready: Ready, mut 
         bytes: 0,
         fates: entries.iter().map(|_| Fate::Kept).collect(),
     };
-    let answers = chain::want(&ready.route.plugins, &ready.request.interaction, Direction::ToClient);
+    let answers = chain::want(ready.plugins(), &ready.request.interaction, Direction::ToClient);
     for (place, entry) in entries.iter().enumerate() {
         let judged = entry.judge(&ready, answers, judge.limit);
         match (judged, &entry.place.resource) {
@@ -108,8 +108,11 @@ fn read(ready: &Ready, body: &[u8]) -> Result<(BundleKind, Vec<Entry>), Failure>
 impl Entry {
     /// `answers`: plugins see what is answered, and there is no place for Bundles in Bundles.
     fn judge(&self, ready: &Ready, answers: bool, limit: usize) -> Result<(), Refusal> {
-        if patch_unseen(&ready.route, &self.interaction) {
+        if patch_unseen(ready, &self.interaction) {
             return Err(no_patch());
+        }
+        if !self.interaction.is_safe() {
+            written_back(ready)?;
         }
         let plain = matches!(self.code, "read" | "vread" | "create" | "update" | "delete");
         if answers && !plain {
