@@ -31,8 +31,12 @@ fn a_case_that_is_decided_otherwise_fails() {
     };
     for (cases, passes, says) in [
         (case("GET /Patient/1", "allow"), true, "1 policies, 1 cases, 0 of them otherwise"),
-        (case("GET /Patient/1", "deny"), false, "allow instead of deny"),
-        (case("DELETE /Patient/1", "allow"), false, "deny instead of allow"),
+        (case("GET /Patient/1", "deny"), false, "policies/cases/c.toml:2: allow instead of deny: by a"),
+        (
+            format!("{}{}", case("GET /Patient/1", "allow"), case("DELETE /Patient/1", "allow")),
+            false,
+            "policies/cases/c.toml:7: deny instead of allow: nothing permits this, by no policy",
+        ),
         (case("GET /Patients/1", "allow"), false, "c.toml"),
         (case("GET /Patient/1", "permit"), false, "c.toml"),
         (format!("{}policies = [\"b\"]\n", case("GET /Patient/1", "allow")), false, "[a] instead of [b]"),
@@ -64,7 +68,28 @@ fn what_is_decided_is_explained() {
     );
     write("mine.json", r#"{"resourceType":"Observation","id":"1","subject":{"reference":"Patient/a"}}"#);
     write("yours.json", r#"{"resourceType":"Observation","id":"2","subject":{"reference":"Patient/b"}}"#);
-    let cases: [(&[&str], &[&str]); 4] = [
+    let entry = |url: &str, method: &str, resource: &str| {
+        format!(r#"{{"request":{{"method":"{method}","url":"{url}"}}{resource}}}"#)
+    };
+    let put = entry("Observation/1", "PUT", r#","resource":{"resourceType":"Observation","id":"1"}"#);
+    write(
+        "recorded.txt",
+        &format!(
+            "POST /fhir HTTP/1.1\r\nHost: h\r\nContent-Type: application/fhir+json\r\n\r\n\
+             {{\"resourceType\":\"Bundle\",\"type\":\"batch\",\"entry\":[{},{put}]}}",
+            entry("Observation/1", "GET", "")
+        ),
+    );
+    let cases: [(&[&str], &[&str]); 5] = [
+        (
+            &["--recorded", "recorded.txt", "--claims", "claims.json"],
+            &[
+                "Entry 0: Observation/1",
+                "read Observation/1: allowed",
+                "Entry 1",
+                "update Observation/1: denied",
+            ],
+        ),
         (
             &["GET /Observation?code=x", "--claims", "claims.json"],
             &["in the compartment of Patient/a", "by own"],

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde::Deserialize;
+use toml::Spanned;
 
 use super::describe::{self, Caller, Described};
 use super::{Decisions, Policies};
@@ -17,7 +18,7 @@ use crate::gate;
 #[serde(deny_unknown_fields)]
 pub struct Case {
     /// What it shows.
-    pub name: String,
+    pub name: Spanned<String>,
     /// Who asks.
     pub caller: Caller,
     /// For what: `GET /Observation?code=x`.
@@ -64,6 +65,8 @@ pub struct Said {
 pub struct Tried {
     /// The file.
     pub file: String,
+    /// The line that names it, from 1.
+    pub line: usize,
     /// The case.
     pub name: String,
     /// What was decided; or why it could not be asked for.
@@ -95,20 +98,30 @@ pub fn try_folder(folder: &Path, policies: &Arc<Policies>) -> Result<Vec<Tried>,
         let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
         let table: Table = toml::from_str(&text).map_err(|error| format!("{shown}: {error}"))?;
         let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        tried.extend(table.case.iter().map(|case| case.try_on(&file, policies)));
+        let line =
+            |case: &Case| text.get(..case.name.span().start).unwrap_or(&text).matches('\n').count() + 1;
+        tried.extend(table.case.iter().map(|case| case.try_on(&file, line(case), policies)));
     }
     Ok(tried)
 }
 
 impl Case {
-    fn try_on(&self, file: &str, policies: &Arc<Policies>) -> Tried {
+    fn try_on(&self, file: &str, line: usize, policies: &Arc<Policies>) -> Tried {
         let said = self.ask(policies);
         let mut wrong = Vec::new();
         match &said {
             Err(message) => wrong.push(message.clone()),
             Ok(said) => {
                 if said.decision != self.expect {
-                    wrong.push(format!("{} instead of {}", said.decision.as_str(), self.expect.as_str()));
+                    let by: Vec<_> = said.policies.iter().map(String::as_str).collect();
+                    let by = if by.is_empty() {
+                        "by no policy".to_owned()
+                    } else {
+                        format!("by {}", by.join(", "))
+                    };
+                    let why = if said.message.is_empty() { by } else { format!("{}, {by}", said.message) };
+                    let (said, expected) = (said.decision.as_str(), self.expect.as_str());
+                    wrong.push(format!("{said} instead of {expected}: {why}"));
                 }
                 let mut differ = |what: &str,
                                   said: &BTreeSet<String>,
@@ -122,7 +135,7 @@ impl Case {
                 differ("obligations", &said.obligations, &self.obligations);
             }
         }
-        Tried { file: file.to_owned(), name: self.name.clone(), said, wrong }
+        Tried { file: file.to_owned(), line, name: self.name.get_ref().clone(), said, wrong }
     }
 
     fn ask(&self, policies: &Arc<Policies>) -> Result<Said, String> {

@@ -6,19 +6,30 @@ use std::sync::Arc;
 use fireguard_access::accesses::accesses;
 use fireguard_access::decision::{Access, Action, Allowed, Bound, Judge, Permission, Resource};
 use fireguard_access::gate;
-use fireguard_access::policy::describe::{self, Caller};
+use fireguard_access::obliged;
+use fireguard_access::policy::describe::Caller;
 use fireguard_access::policy::{Decisions, schema};
 use fireguard_access::resource::Found;
-use fireguard_fhir::interaction::Request;
+use fireguard_fhir::bundle::places;
+use fireguard_fhir::bundle::requests::Requests;
+use fireguard_fhir::interaction::{BodyKind, Interaction, Request};
 use fireguard_fhir::smart::ResourceScope;
 
 use super::load;
+use super::recorded::Recorded;
 use crate::cli::{Failed, say};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// What is asked for: "GET /Observation?code=x"
-    request: String,
+    request: Option<String>,
+    /// The same as it was recorded, in a file: request line, headers, an empty line, the body. Its token says who asks,
+    /// unless that is said otherwise; its signature is not looked at.
+    #[arg(long, value_name = "FILE", conflicts_with = "request")]
+    recorded: Option<PathBuf>,
+    /// The path of the FHIR base in what was recorded.
+    #[arg(long, value_name = "PATH", default_value = "/fhir")]
+    base: String,
     /// The folder of the policies; without it, and without a folder `policies`, scopes decide alone.
     #[arg(long, value_name = "FOLDER")]
     policies: Option<PathBuf>,
@@ -43,17 +54,23 @@ pub(crate) struct Arguments {
     /// What for; may be given several times.
     #[arg(long = "purpose", value_name = "CODE")]
     purposes: Vec<String>,
-    /// A resource that is read, found or changed, as FHIR JSON; may be given several times.
+    /// A resource as it is stored that is read, found or changed, as FHIR JSON; may be given several times.
     #[arg(long = "resource", value_name = "FILE")]
     resources: Vec<PathBuf>,
 }
 
 /// Says what is decided.
 pub(super) fn explain(arguments: &Arguments) -> Result<(), Failed> {
-    let caller = arguments.caller()?;
+    let recorded = match (&arguments.request, &arguments.recorded) {
+        (_, Some(file)) => Recorded::read(file, &arguments.base)?,
+        (Some(line), None) => Recorded::described(line)?,
+        (None, None) => {
+            return Err(miette::miette!("say what is asked for: \"GET /Patient/1\", or --recorded FILE"));
+        }
+    };
+    let caller = arguments.caller(&recorded)?;
     let principal = Arc::new(caller.principal().map_err(|message| miette::miette!("{message}"))?);
-    let mut request =
-        describe::request(&arguments.request).map_err(|message| miette::miette!("{message}"))?;
+    let request = recorded.request()?;
     let decisions = match &arguments.policies {
         Some(folder) => Decisions::by_policies(load(folder, arguments.tenant_tag.as_ref())?),
         None if Path::new("policies").is_dir() => {
@@ -61,37 +78,89 @@ pub(super) fn explain(arguments: &Arguments) -> Result<(), Failed> {
         }
         None => Decisions::by_scopes(),
     };
-    let judge = decisions.judge(principal, &request);
     for word in caller.scopes.iter().flat_map(|scopes| scopes.split_whitespace()) {
         if let (Err(error), true) = (word.parse::<ResourceScope>(), word.contains('.')) {
             say(&format!("scope {word}: grants nothing, {error}"));
         }
     }
-    say("Gate 1, the request");
-    let asked = accesses(&request).map_err(|refusal| miette::miette!("{}", refusal.message))?;
-    for access in &asked.accesses {
-        say(&format!("  {}: {}", words(access), said(&judge.request(access))));
+    let judge = decisions.judge(principal, &request);
+    let plugins: Vec<_> = obliged::plugins(&*judge, &request).into_iter().collect();
+    if !plugins.is_empty() {
+        say(&format!("plugins that have to see what is answered: {}", plugins.join(", ")));
     }
-    let shown = admitted(&*judge, &mut request);
-    let Some(shown) = shown else { return Ok(()) };
-    let action = shown.or_else(|| asked.accesses.first().map(|access| access.action.clone()));
-    let (Some(action), false) = (action, arguments.resources.is_empty()) else { return Ok(()) };
-    say(if request.interaction.is_safe() { "Gate 3, the answer" } else { "Gate 2, before it is written" });
-    for file in &arguments.resources {
-        let text = std::fs::read(file).map_err(|error| miette::miette!("{}: {error}", file.display()))?;
-        let found = Found::of(&text).map_err(|error| miette::miette!("{}: {error}", file.display()))?;
-        for (resource, place) in
-            [(&found.outer, "")].into_iter().chain(found.within.iter().map(|r| (r, "  within it ")))
-        {
-            let permission = judge.resource(&action, resource);
-            say(&format!("  {place}{}: {}", whose(resource), said(&permission)));
+    let stored = arguments.resources.iter().map(|file| read(file)).collect::<Result<Vec<_>, _>>()?;
+    if !matches!(request.interaction, Interaction::Bundle { .. }) || recorded.body.is_empty() {
+        return one(&*judge, request, &stored, &recorded.body);
+    }
+    let mut requests = Requests::default();
+    let invalid = |error: String| miette::miette!("the Bundle: {error}");
+    let entries = requests.feed(&recorded.body).map_err(|error| invalid(error.to_string()))?;
+    let places = places::entries(&recorded.body).map_err(|error| invalid(error.to_string()))?;
+    for (number, (entry, place)) in entries.iter().zip(places).enumerate() {
+        say(&format!("Entry {number}: {}", entry.url()));
+        match entry.parse(entry.url()) {
+            Err(refusal) => say(&format!("  {}: {}", refusal.status, refusal.message)),
+            Ok(request) => {
+                let body = place.resource.and_then(|resource| recorded.body.get(resource));
+                one(&*judge, request, &stored, body.unwrap_or_default())?;
+            }
         }
     }
     Ok(())
 }
 
+/// A resource, in a file.
+struct Given(Found);
+
+fn read(file: &Path) -> Result<Given, Failed> {
+    let text = std::fs::read(file).map_err(|error| miette::miette!("{}: {error}", file.display()))?;
+    Found::of(&text).map(Given).map_err(|error| miette::miette!("{}: {error}", file.display()))
+}
+
+/// One request, whole or of a Bundle, at every gate: with what is stored or found, and what is sent.
+fn one(judge: &dyn Judge, mut request: Request, stored: &[Given], body: &[u8]) -> Result<(), Failed> {
+    say("Gate 1, the request");
+    let asked = accesses(&request).map_err(|refusal| miette::miette!("{}", refusal.message))?;
+    for access in &asked.accesses {
+        say(&format!("  {}: {}", words(access), said(&judge.request(access))));
+    }
+    for access in &asked.possible {
+        say(&format!("  {}, if it comes to that: {}", words(access), said(&judge.request(access))));
+    }
+    let Some(shown) = admitted(judge, &mut request) else { return Ok(()) };
+    let Some(action) = shown.or_else(|| asked.accesses.first().map(|access| access.action.clone())) else {
+        return Ok(());
+    };
+    let sent =
+        (!body.is_empty() && request.body == BodyKind::FhirJson).then(|| Found::of(body).ok()).flatten();
+    let writes = !request.interaction.is_safe();
+    if writes && !(stored.is_empty() && sent.is_none()) {
+        say("Gate 2, before it is written");
+        for Given(found) in stored {
+            resource(judge, &action, "stored ", found);
+        }
+        if let Some(found) = &sent {
+            resource(judge, &action, "sent ", found);
+        }
+    }
+    if !writes && !stored.is_empty() {
+        say("Gate 3, the answer");
+        for Given(found) in stored {
+            resource(judge, &action, "", found);
+        }
+    }
+    Ok(())
+}
+
+fn resource(judge: &dyn Judge, action: &Action, which: &str, found: &Found) {
+    let all = [(&found.outer, which)].into_iter().chain(found.within.iter().map(|r| (r, "  within it ")));
+    for (resource, which) in all {
+        say(&format!("  {which}{}: {}", whose(resource), said(&judge.resource(action, resource))));
+    }
+}
+
 impl Arguments {
-    fn caller(&self) -> Result<Caller, Failed> {
+    fn caller(&self, recorded: &Recorded) -> Result<Caller, Failed> {
         let read = |path: &Path| {
             std::fs::read_to_string(path).map_err(|error| miette::miette!("{}: {error}", path.display()))
         };
@@ -103,7 +172,12 @@ impl Arguments {
                 let claims = serde_json::from_str(&read(path)?).map_err(|error| wrong(error.to_string()))?;
                 Caller::of_claims(&claims).map_err(wrong)?
             }
-            (None, None) => Caller::default(),
+            (None, None) => match recorded.claims() {
+                Some(claims) => {
+                    Caller::of_claims(&claims).map_err(|error| miette::miette!("the token: {error}"))?
+                }
+                None => Caller::default(),
+            },
         };
         caller.roles.extend(self.roles.iter().cloned());
         caller.purposes.extend(self.purposes.iter().cloned());
@@ -150,7 +224,7 @@ fn said(permission: &Permission) -> String {
     match permission {
         Permission::Denied(denied) => {
             let policies = if denied.policies.is_empty() {
-                String::new()
+                denied.scope.as_ref().map(|scope| format!(", {scope} would be enough")).unwrap_or_default()
             } else {
                 format!(", by {}", denied.policies.join(", "))
             };

@@ -1,6 +1,7 @@
 //! `fireguard policy …`: what somebody needs who writes policies.
 
 mod explain;
+mod recorded;
 mod test;
 
 use std::path::{Path, PathBuf};

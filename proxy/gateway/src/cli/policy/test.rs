@@ -1,5 +1,7 @@
 //! `fireguard policy test`
 
+use std::path::Path;
+
 use fireguard_access::policy::cases::{self, Tried};
 
 use super::{Folder, load};
@@ -18,7 +20,7 @@ pub(super) fn test(arguments: &Arguments) -> Result<(), Failed> {
     let tried = cases::try_folder(folder, &policies).map_err(|message| miette::miette!("{message}"))?;
     let widest = tried.iter().map(|tried| tried.name.chars().count()).max().unwrap_or_default();
     for tried in &tried {
-        say(&line(tried, widest));
+        say(&line(folder, tried, widest));
     }
     let wrong = tried.iter().filter(|tried| !tried.wrong.is_empty()).count();
     say(&format!("{} policies, {} cases, {wrong} of them otherwise", policies.count(), tried.len()));
@@ -29,7 +31,7 @@ pub(super) fn test(arguments: &Arguments) -> Result<(), Failed> {
     }
 }
 
-fn line(tried: &Tried, widest: usize) -> String {
+fn line(folder: &Path, tried: &Tried, widest: usize) -> String {
     let mark = if tried.wrong.is_empty() { "ok  " } else { "FAIL" };
     let said = match &tried.said {
         Err(_) => String::new(),
@@ -41,7 +43,8 @@ fn line(tried: &Tried, widest: usize) -> String {
     let name = format!("{:<widest$}", tried.name);
     let mut line = format!("{mark} {name}  {said}").trim_end().to_owned();
     for wrong in &tried.wrong {
-        line.push_str(&format!("\n     {}: {wrong}", tried.file));
+        let file = folder.join("cases").join(&tried.file);
+        line.push_str(&format!("\n     {}:{}: {wrong}", file.display(), tried.line));
     }
     line
 }
