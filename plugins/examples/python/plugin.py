@@ -90,7 +90,10 @@ def normalise_quantities(element):
 
 
 def add_code(quantity):
-    code = settings["units"].get(quantity["unit"])
+    unit = quantity["unit"]
+    if not isinstance(unit, str):
+        return False  # The server says what is wrong with it.
+    code = settings["units"].get(unit)
     if code is None:
         if settings.get("unknown_unit") == "refuse":
             raise UnknownUnit
@@ -105,14 +108,19 @@ def normalise_telephones(resource):
     if country_code is None:
         return False
     changed = False
-    contacts = [resource, *resource.get("contact", [])]
-    for point in (point for contact in contacts for point in contact.get("telecom", [])):
-        if point.get("system") not in ("phone", "fax", "sms") or "value" not in point:
+    contacts = [resource, *objects(resource.get("contact"))]
+    for point in (point for contact in contacts for point in objects(contact.get("telecom"))):
+        if point.get("system") not in ("phone", "fax", "sms") or not isinstance(point.get("value"), str):
             continue
         number = international(point["value"], country_code)
         changed |= number != point["value"]
         point["value"] = number
     return changed
+
+
+def objects(value):
+    """The members of a list. What is none is for the server to refuse."""
+    return [member for member in value if isinstance(member, dict)] if isinstance(value, list) else []
 
 
 def international(number, country_code):
