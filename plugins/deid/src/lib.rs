@@ -57,7 +57,8 @@ impl Plugin for Deid {
                 let everything = Interest::resources([Direction::ToClient, Direction::ToServer]);
                 let plan = Plan::new([everything]);
                 let plan = if rules.need_keys() { plan.needing(["pseudonym"]) } else { plan };
-                Ok((Self(Engine::new(rules)), plan))
+                // Instances begin with the memory that this leaves: what it learns now no exchange has to.
+                Ok((Self(Engine::new(rules).warmed()), plan))
             }
             Ok(_) => Err(problems),
             Err(more) => {
