@@ -16,4 +16,5 @@ mod requests;
 mod samples;
 mod seeds;
 mod urls;
+mod whose;
 mod xml;

@@ -49,6 +49,11 @@ impl Found {
     /// # Errors
     /// It cannot be understood.
     pub fn of(resource: &[u8]) -> Result<Self, Unclear> {
+        // A list of resources is none.
+        if !resource.trim_ascii_start().starts_with(b"{") {
+            json::check(resource)?;
+            return Err(Unclear::Type);
+        }
         let mut reader = Reader { owners: vec![Owner::default()], ..Reader::default() };
         json::read(resource, Place { owner: 0, path: paths::ROOT }, &mut reader)?;
         Self::told(reader)?.ok_or(Unclear::Type)
@@ -349,10 +354,12 @@ fn target(text: &str) -> Target {
         Some((_, resource_type)) => (resource_type, false),
         None => (before, true),
     };
-    match (ResourceType::parse(resource_type), Id::parse(id)) {
-        (Some(ResourceType::Patient), Some(id)) if relative && alone => Target::Patient(id),
-        (Some(ResourceType::Patient), _) | (None, _) | (_, None) => Target::Unnamed,
-        (Some(_), Some(_)) => Target::Other,
+    match ResourceType::parse(resource_type).filter(|_| Id::is(id)) {
+        Some(ResourceType::Patient) if relative && alone => {
+            Id::parse(id).map_or(Target::Unnamed, Target::Patient)
+        }
+        Some(ResourceType::Patient) | None => Target::Unnamed,
+        Some(_) => Target::Other,
     }
 }
 

@@ -10,6 +10,8 @@ use fireguard_fhir::bundle::envelope::Envelope;
 use fireguard_fhir::json;
 use serde_json::Value;
 
+use super::whose;
+
 /// Shows what is patient `1`'s, without notes.
 struct Own(BTreeSet<String>);
 
@@ -35,9 +37,10 @@ impl Judges for Own {
 }
 
 /// The first byte says in how large pieces the others come. Whatever comes out is a Bundle in which every entry is the
-/// patient's own.
+/// patient's own; and whose a resource is, is read as the whole tree tells it.
 pub fn sieve(data: &[u8]) {
     let Some((size, text)) = data.split_first() else { return };
+    whose::agrees(text);
     let mut sieve = Sieve::new(Own(["*.note".to_owned()].into()), 64 << 10);
     let mut shown = Vec::new();
     let fed = text.chunks(usize::from(*size).max(1)).try_for_each(|piece| sieve.feed(piece, &mut shown));

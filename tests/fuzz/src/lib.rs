@@ -10,6 +10,7 @@ mod bundles;
 mod json;
 mod parts;
 mod requests;
+pub mod whose;
 mod xml;
 
 pub use access::sieve;

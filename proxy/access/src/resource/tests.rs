@@ -115,6 +115,7 @@ fn what_is_unclear_is_nobodys() {
         "{}",
         r#"{"resourceType":"Nobody"}"#,
         r#"{"resourceType":7}"#,
+        r#"[{"resourceType":"Patient","id":"a"}]"#,
         r#"{"resourceType":"Patient","resourceType":"Practitioner"}"#,
         r#"{"resourceType":"Patient","id":"a b"}"#,
         r#"{"resourceType":"Patient","id":"a""#,

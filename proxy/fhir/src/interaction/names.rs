@@ -9,9 +9,14 @@ pub struct Id(String);
 impl Id {
     /// `None` when the text is no id.
     pub fn parse(text: &str) -> Option<Self> {
+        Self::is(text).then(|| Self(text.to_owned()))
+    }
+
+    /// Whether the text is an id.
+    pub fn is(text: &str) -> bool {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
         let dots = matches!(text, "." | "..");
-        ((1..=64).contains(&text.len()) && text.bytes().all(allowed) && !dots).then(|| Self(text.to_owned()))
+        (1..=64).contains(&text.len()) && text.bytes().all(allowed) && !dots
     }
 
     /// The version that an entity tag names: `W/"3"`, and as some clients send it `"3"` or `3`.
