@@ -1,5 +1,8 @@
 //! `fireguard doctor`: what is wrong, and the line to change.
 
+use std::process::Command;
+
+use fireguard_test_support::gateway;
 use fireguard_test_support::hapi::Hapi;
 use fireguard_test_support::s3::S3;
 use fireguard_test_support::standin::{Answer, StandIn};
@@ -76,6 +79,26 @@ async fn a_bucket_is_asked_for_and_nothing_is_put_there() {
     let told = "FAIL bucket    archive: there is no such bucket (fireguard.toml:12: buckets.archive.bucket)";
     assert!(!success && said.contains(told), "{said}");
     server.bucket_is_there(true);
+    // Where no keys are named those of the environment count.
+    let folder = folder();
+    let unnamed: Vec<_> = configuration.lines().filter(|line| !line.contains("_key = ")).collect();
+    std::fs::write(folder.path().join("fireguard.toml"), unnamed.join("\n")).unwrap();
+    let doctor = |keys: Option<(&str, &str)>| {
+        let mut command = Command::new(gateway::binary().unwrap());
+        command.arg("doctor").current_dir(folder.path()).env("AWS_EC2_METADATA_DISABLED", "true");
+        command
+            .env("HOME", folder.path())
+            .env_remove("AWS_ACCESS_KEY_ID")
+            .env_remove("AWS_SECRET_ACCESS_KEY");
+        if let Some((key, secret)) = keys {
+            command.env("AWS_ACCESS_KEY_ID", key).env("AWS_SECRET_ACCESS_KEY", secret);
+        }
+        text(&command.output().unwrap())
+    };
+    let said = doctor(Some(server.keys()));
+    assert!(said.contains("ok   bucket    archive: it is there and may be used"), "{said}");
+    let said = doctor(None);
+    assert!(said.contains("FAIL bucket    archive: no credentials were found"), "{said}");
     std::fs::write(keys.path().join("archive-secret"), "wrong").unwrap();
     let (success, said) = run_with(&configuration);
     assert!(!success && said.contains("FAIL bucket    archive: the S3 server refuses it"), "{said}");

@@ -42,7 +42,7 @@ pub enum BucketFault {
     /// The server has too much to do.
     #[error("the S3 server asks to come again later ({0})")]
     Busy(String),
-    /// It answered something else: status and code.
+    /// It answered something else: the status, and the code or the status.
     #[error("the S3 server answered {0} ({1})")]
     Status(u16, String),
     /// It did not answer in time.
@@ -96,7 +96,8 @@ impl<E: ProvideErrorMetadata> From<SdkError<E, HttpResponse>> for BucketFault {
 fn answered(status: u16, code: &str) -> BucketFault {
     let plain =
         !code.is_empty() && code.len() <= LONGEST_CODE && code.bytes().all(|b| b.is_ascii_alphanumeric());
-    let told = if plain { code.to_owned() } else { "no code".to_owned() };
+    // An answer to HEAD has no body, and so no code.
+    let told = if plain { code.to_owned() } else { format!("status {status}") };
     match (status, code) {
         (_, "NoSuchBucket") => BucketFault::NoBucket,
         (_, "NoSuchKey") => BucketFault::Absent,
@@ -122,13 +123,13 @@ mod tests {
             (404, "", BucketFault::NoBucket),
             (412, "PreconditionFailed", BucketFault::Exists),
             (403, "SignatureDoesNotMatch", BucketFault::Denied("SignatureDoesNotMatch".to_owned())),
-            (403, "", BucketFault::Denied("no code".to_owned())),
+            (403, "", BucketFault::Denied("status 403".to_owned())),
             (503, "SlowDown", BucketFault::Busy("SlowDown".to_owned())),
             (409, "ConditionalRequestConflict", BucketFault::Busy("ConditionalRequestConflict".to_owned())),
             (301, "PermanentRedirect", BucketFault::Elsewhere),
             (400, "AuthorizationHeaderMalformed", BucketFault::Elsewhere),
             (500, "InternalError", BucketFault::Status(500, "InternalError".to_owned())),
-            (501, "<b>Patient/1</b>", BucketFault::Status(501, "no code".to_owned())),
+            (501, "<b>Patient/1</b>", BucketFault::Status(501, "status 501".to_owned())),
         ] {
             assert_eq!(answered(status, code), expected, "{status} {code}");
         }

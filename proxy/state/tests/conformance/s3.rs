@@ -22,6 +22,22 @@ fn place(server: &S3) -> Place {
     }
 }
 
+fn versity(server: &Versity) -> Place {
+    let (key, secret) = server.keys();
+    Place {
+        name: "versity".to_owned(),
+        endpoint: Some(server.endpoint()),
+        region: "us-east-1".to_owned(),
+        bucket: Versity::BUCKET.to_owned(),
+        prefix: "below/".to_owned(),
+        path_style: true,
+        access: Some(Access { key: key.to_owned(), secret: secret.to_owned().into() }),
+        sse: Sse::Default,
+        authorities: None,
+        timeout: Duration::from_secs(20),
+    }
+}
+
 async fn start() -> (S3, Bucket) {
     let server = S3::start("objects").await.unwrap();
     let bucket = Bucket::new(place(&server)).unwrap();
@@ -74,28 +90,33 @@ async fn a_bucket() {
 #[tokio::test]
 async fn a_bucket_of_a_real_server() {
     let Some(server) = tokio::task::spawn_blocking(Versity::start).await.unwrap().unwrap() else { return };
-    let (key, secret) = server.keys();
-    let access = Some(Access { key: key.to_owned(), secret: secret.to_owned().into() });
-    let place = Place {
-        name: "versity".to_owned(),
-        endpoint: Some(server.endpoint()),
-        region: "us-east-1".to_owned(),
-        bucket: Versity::BUCKET.to_owned(),
-        prefix: "below/".to_owned(),
-        path_style: true,
-        access: access.clone(),
-        sse: Sse::Default,
-        authorities: None,
-        timeout: Duration::from_secs(20),
-    };
+    let place = versity(&server);
     does_as_a_bucket_does(&Bucket::new(place.clone()).unwrap()).await;
     let absent = Bucket::new(Place { bucket: "another".to_owned(), ..place.clone() }).unwrap();
     assert_eq!(absent.probe().await, Err(BucketFault::NoBucket));
     assert_eq!(absent.put("a", Vec::new(), "text/plain").await, Err(BucketFault::NoBucket));
-    let wrong = Some(Access { secret: "wrong".to_owned().into(), ..access.unwrap() });
+    let wrong = place.access.clone().map(|access| Access { secret: "wrong".to_owned().into(), ..access });
     let refused = Bucket::new(Place { access: wrong, ..place }).unwrap();
     let denied = BucketFault::Denied("SignatureDoesNotMatch".to_owned());
     assert_eq!(refused.put("a", Vec::new(), "text/plain").await, Err(denied));
+}
+
+#[tokio::test]
+async fn a_bucket_behind_tls() {
+    let pair = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let (certificate, key) = (pair.cert.pem(), pair.signing_key.serialize_pem());
+    let authorities = Some(bytes(&certificate));
+    let started = tokio::task::spawn_blocking(move || Versity::start_with_tls(&certificate, &key));
+    let Some(server) = started.await.unwrap().unwrap() else { return };
+    let place = versity(&server);
+    assert_eq!(
+        Bucket::new(place.clone()).unwrap().probe().await,
+        Err(BucketFault::Unreachable),
+        "nobody vouches"
+    );
+    let bucket = Bucket::new(Place { authorities, ..place }).unwrap();
+    assert_eq!(bucket.create("a", bytes("x"), "text/plain").await, Ok(Created::Now));
+    assert_eq!(bucket.get("a", 1).await, Ok(Some(bytes("x"))));
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct Versity {
     process: Child,
+    scheme: &'static str,
     address: SocketAddr,
     folder: PathBuf,
     secret: String,
@@ -32,8 +33,20 @@ impl Versity {
     /// # Errors
     /// It does not start.
     pub fn start() -> io::Result<Option<Self>> {
+        Self::launch(None)
+    }
+
+    /// The same with TLS: a certificate for 127.0.0.1 and its key, in PEM.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn start_with_tls(certificate: &str, key: &str) -> io::Result<Option<Self>> {
+        Self::launch(Some((certificate, key)))
+    }
+
+    fn launch(tls: Option<(&str, &str)>) -> io::Result<Option<Self>> {
         let Some(program) = program()? else {
-            println!("skipped: there is no Go to build {MODULE}");
+            eprintln!("skipped: there is no Go to build {MODULE}");
             return Ok(None);
         };
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
@@ -41,7 +54,14 @@ impl Versity {
         std::fs::create_dir_all(folder.join("data").join(Self::BUCKET))?;
         std::fs::create_dir_all(folder.join("sidecar"))?;
         let secret: String = std::iter::repeat_with(fastrand::alphanumeric).take(40).collect();
-        let process = Command::new(program)
+        let mut command = Command::new(program);
+        if let Some((certificate, key)) = tls {
+            let (certificate_file, key_file) = (folder.join("certificate.pem"), folder.join("key.pem"));
+            std::fs::write(&certificate_file, certificate)?;
+            std::fs::write(&key_file, key)?;
+            command.arg("--cert").arg(certificate_file).arg("--key").arg(key_file);
+        }
+        let process = command
             .args(["--port", &address.to_string(), "--access", ACCESS_KEY, "--quiet", "posix"])
             // What the file system may not support stands in files beside it.
             .args(["--sidecar", &folder.join("sidecar").display().to_string()])
@@ -51,21 +71,28 @@ impl Versity {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn();
-        let mut started = Self { process: process?, address, folder, secret };
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let mut started = Self { process: process?, scheme, address, folder, secret };
+        started.listens()?;
+        Ok(Some(started))
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "no runtime here, and the condition is asked again")]
+    fn listens(&mut self) -> io::Result<()> {
         let begun = Instant::now();
-        while TcpStream::connect(address).is_err() {
-            let ended = started.process.try_wait()?;
+        while TcpStream::connect(self.address).is_err() {
+            let ended = self.process.try_wait()?;
             if ended.is_some() || begun.elapsed() > PATIENCE {
                 return Err(io::Error::other(format!("versitygw does not listen: {ended:?}")));
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        Ok(Some(started))
+        Ok(())
     }
 
     /// Where it listens, as `endpoint` is written.
     pub fn endpoint(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", self.scheme, self.address)
     }
 
     /// The name of the key that it knows, and the key.
