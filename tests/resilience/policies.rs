@@ -240,7 +240,7 @@ const STATEMENT: &str = r#"{"resourceType":"CapabilityStatement","fhirVersion":"
 
 #[tokio::test]
 async fn the_statement_tells_each_what_it_may_do() {
-    let policies = "@id(\"readers\")\npermit(principal in Role::\"reader\", action in Action::\"reads\", resource in [Type::\"Patient\", Type::\"Observation\"]);\n\
+    let policies = "@id(\"readers\")\npermit(principal in Role::\"reader\", action in Action::\"reads\", resource)\nwhen { resource in [Type::\"Patient\", Type::\"Observation\"] };\n\
                     @id(\"writers\")\npermit(principal in Role::\"writer\", action in Action::\"writes\", resource in Type::\"Observation\");\n";
     let policed = Policed::start(policies, "", "").await;
     policed.standin.always("GET", "/fhir/metadata", Answer::json(200, STATEMENT));

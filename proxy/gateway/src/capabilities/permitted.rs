@@ -126,8 +126,8 @@ mod tests {
     use super::*;
 
     const POLICIES: &str = r#"
-@id("readers") permit(principal in Role::"reader", action in [Action::"reads", Action::"readingOperations"],
-    resource in [Type::"Patient", Type::"Observation"]);
+@id("readers") permit(principal in Role::"reader", action in [Action::"reads", Action::"readingOperations"], resource)
+when { resource in [Type::"Patient", Type::"Observation"] };
 @id("writers") permit(principal in Role::"writer", action in Action::"writes", resource in Type::"Observation");
 "#;
 
