@@ -31,16 +31,7 @@ pub trait Judges {
     fn total(&self) -> bool;
 
     /// What is shown of an entry, in which this was found. None: nothing, and nobody sees that there was one.
-    fn show<'e>(&self, entry: &'e [u8], found: Result<FoundEntry, Unclear>) -> Option<Cow<'e, [u8]>> {
-        let _ = found;
-        self.entry(entry.to_vec()).map(Cow::Owned)
-    }
-
-    /// The same, for a judge that reads the entry itself.
-    fn entry(&self, entry: Vec<u8>) -> Option<Vec<u8>> {
-        let _ = entry;
-        None
-    }
+    fn show<'e>(&self, entry: &'e [u8], found: Result<FoundEntry, Unclear>) -> Option<Cow<'e, [u8]>>;
 }
 
 /// Lets the entries of a Bundle through that are shown. What is around them is held back until the first of them is,
