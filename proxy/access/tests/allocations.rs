@@ -1,10 +1,5 @@
 //! How often gate 3 allocates: so often for an entry, however many there are.
 #![forbid(unsafe_code)]
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a helper of a test may fail, and tells what it counted"
-)]
 
 use std::borrow::Cow;
 use std::sync::Arc;
