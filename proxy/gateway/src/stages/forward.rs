@@ -235,7 +235,9 @@ fn headers(ready: &Ready) -> HeaderMap {
         BodyKind::Form => set(header::CONTENT_TYPE, "application/x-www-form-urlencoded"),
         BodyKind::Raw(media_type) => set(header::CONTENT_TYPE, media_type),
     }
-    if ready.route.hapi.fresh_searches && request.interaction.is_search() {
+    // Those of a Bundle's entries are kept for a while like others.
+    let searches = request.interaction.is_search() || matches!(request.interaction, Interaction::Bundle { .. });
+    if ready.route.hapi.fresh_searches && searches {
         set(header::CACHE_CONTROL, "no-cache");
     }
     if let Some(prefer) = request.prefer.header() {

@@ -292,3 +292,38 @@ proptest! {
         }
     }
 }
+
+/// A Bundle is judged by its entries where it matters how something is asked for, whoever sends it.
+#[test]
+fn what_a_policy_says_of_a_request_holds_of_an_entry() {
+    for (condition, asks_how) in [
+        (r#"context.parameters.contains("_include")"#, true),
+        (r#"context.interaction == Interaction::"search-type""#, true),
+        ("context has operation", true),
+        (r#"context.purposes.contains("HMARKT")"#, false),
+        (r#"context.time > datetime("2040-01-01")"#, false),
+        (r#"principal has tenant"#, false),
+    ] {
+        let text = format!(
+            "@id(\"all\") permit (principal, action, resource); \
+             @id(\"but\") forbid (principal, action, resource) when {{ {condition} }};"
+        );
+        let policies = Policies::of_texts(vec![("test.cedar".to_owned(), text)], None)
+            .unwrap_or_else(|faults| panic!("{condition}: {faults:#?}"));
+        let policies = Arc::new(policies);
+        let json = Some("application/fhir+json");
+        let mut bundle = parse(&Head { content_type: json, ..Head::new("POST", "/") }).unwrap();
+        let now = UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        let of = |request: &Request| {
+            Decider::new(Arc::new(caller(&[])), Some(Arc::clone(&policies)), request, now)
+        };
+        let asked = bundle.clone();
+        let granted = crate::gate::admit(&of(&asked), &mut bundle).unwrap();
+        assert_eq!(granted.confinement.is_some(), asks_how, "{condition}");
+        let mut search =
+            parse(&Head { query: Some("_include=Patient:link"), ..Head::new("GET", "/Patient") }).unwrap();
+        let asked = search.clone();
+        let refused = crate::gate::admit(&of(&asked), &mut search).is_err();
+        assert_eq!(refused, asks_how && !condition.contains("operation"), "{condition}");
+    }
+}
