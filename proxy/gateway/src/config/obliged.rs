@@ -100,6 +100,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("policies")).unwrap();
         std::fs::write(folder.path().join("policies/a.cedar"), policy).unwrap();
+        std::fs::write(folder.path().join("deid.wasm"), "").unwrap();
         let text = format!(
             "{HEAD}{route}[policies]\nfolder = \"policies\"\n[plugins.deid]\ncomponent = \"deid.wasm\"\n{plugin}"
         );
