@@ -47,7 +47,7 @@ impl Decider {
         now: SystemTime,
     ) -> Self {
         let policies = policies.map(|policies| {
-            let now = policies.asks_for_the_time().then_some(now);
+            let now = policies.asks_when().then_some(now);
             let known = Caller::new(&principal)
                 .and_then(|caller| Ok((caller, entities::context(&principal, request, now)?)));
             Asked { policies, principal: Arc::clone(&principal), known: known.ok() }
@@ -211,7 +211,8 @@ impl Asked {
         let name = schema::name(action);
         let chosen = self.policies.choose(question, name, who).map_err(|_| unable(()))?;
         let Some(chosen) = chosen else { return Err(nothing(Vec::new())) };
-        let asking = Asking { principal: &self.principal, caller, action, which, context, groups: chosen.groups };
+        let asking =
+            Asking { principal: &self.principal, caller, action, which, context, groups: chosen.groups };
         match self.policies.ask(&chosen, asking).map_err(|_| unable(()))? {
             Verdict::Permitted(permits) => Ok(permits),
             Verdict::Denied(policies) => Err(nothing(policies)),
@@ -234,6 +235,8 @@ fn nothing(policies: Vec<Arc<str>>) -> Denied {
     Denied { message: message.into(), scope: None, policies }
 }
 
+#[cfg(test)]
+mod plain;
 mod reach;
 #[cfg(test)]
 mod tests;

@@ -33,6 +33,8 @@ pub struct Policies {
     /// As they are written, in their order.
     texts: Vec<Arc<str>>,
     asks_how: bool,
+    /// One of them may look at the time.
+    asks_when: bool,
 }
 
 /// A permit.
@@ -152,9 +154,9 @@ impl Policies {
         self.asks_how
     }
 
-    /// Whether any of them may look at the time. Those that do write `context.time`, or `time` otherwise.
-    pub(super) fn asks_for_the_time(&self) -> bool {
-        self.texts.iter().any(|text| text.contains("time"))
+    /// Whether any of them may look at the time.
+    pub(super) fn asks_when(&self) -> bool {
+        self.asks_when
     }
 
     /// What they look at of a resource.
@@ -209,6 +211,7 @@ impl Policies {
             tenant_tag,
             texts: Vec::new(),
             asks_how: false,
+            asks_when: false,
         };
         let mut forms = Vec::new();
         for (id, (policy, obliged)) in loaded.policies {
@@ -224,6 +227,8 @@ impl Policies {
             made.personal |= form.personal;
             let text = form.exact.to_string();
             made.asks_how |= asks_how(&text);
+            // Who looks at the time writes its name somewhere, if not by escapes.
+            made.asks_when |= text.contains("time") || text.contains('\\');
             made.texts.push(text.into());
             match form.exact.effect() {
                 Effect::Permit => {
