@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use fireguard_test_support::gateway::Gateway;
+use fireguard_test_support::guest;
 use fireguard_test_support::standin::{Answer, Gate, Received};
 use socket2::{Domain, Socket, Type};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -194,13 +195,15 @@ async fn twenty_reloads_and_five_upgrades_go_unnoticed() {
 #[tokio::test]
 async fn whatever_is_wrong_the_old_state_goes_on() {
     let folder = tempfile::tempdir().unwrap();
-    let write = |name: &str, content: &str| {
+    let write = |name: &str, content: &[u8]| {
         std::fs::write(folder.path().join(name), content).unwrap();
         folder.path().join(name).display().to_string()
     };
-    let certificate = write("broken.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n");
+    let certificate = write("broken.pem", b"-----BEGIN CERTIFICATE-----\nAAAA\n");
     let rig = rig(Change { tables: route("plain", "keep", ""), ..Change::default() }).await;
-    let component = write("broken.wasm", "no component");
+    let component = write("broken.wasm", b"no component");
+    let module = write("module.wasm", b"\0asm\x01\0\0\0");
+    let newer = write("newer.wasm", &of_another_version());
     let tls = format!("[server]\ntls = {{ certificate = \"{certificate}\", key = \"file:{certificate}\" }}");
     let version = rig.standin.base_url().replace("/fhir", "/r5");
     rig.standin.always("GET", "/r5/metadata", Answer::json(200, METADATA.replace("4.0.1", "5.0.0")));
@@ -221,6 +224,36 @@ async fn whatever_is_wrong_the_old_state_goes_on() {
             "did you mean",
         ),
         ("a plugin", good.replace(plugin, &format!("component = \"{component}\"")), "plugin plain"),
+        (
+            "no component",
+            good.replace(plugin, &format!("component = \"{module}\"")),
+            "build it for the target wasm32-wasip2",
+        ),
+        (
+            "another contract",
+            good.replace(plugin, &format!("component = \"{newer}\"")),
+            "built for version 0.9.0 of the plugin contract; this host serves 0.1.0",
+        ),
+        (
+            "another component",
+            good.replace(plugin, &format!("{plugin}\ndigest = \"sha256:{}\"", "0".repeat(64))),
+            "the configuration says sha256:000",
+        ),
+        (
+            "a missing grant",
+            good.replace("act = \"keep\"", "needs = [\"pseudonym\"]"),
+            "grant it by [plugins.plain.grants.pseudonym]",
+        ),
+        (
+            "a plan",
+            good.replace("act = \"keep\"", "interactions = [\"raed\"]"),
+            "interests/0: \"raed\" is no interaction",
+        ),
+        (
+            "a trap",
+            good.replace("act = \"keep\"", "configure = \"panic\""),
+            "the plugin failed while it was being configured",
+        ),
         ("a plugin's settings", good.replace("act = \"keep\"", "configure = \"problems\""), "plugin plain"),
         ("a certificate", good.replace("[server]", &tls), "the certificate file holds no PEM certificate"),
         ("another port", good.replacen("127.0.0.1:0", "127.0.0.1:1", 1), "server.listen cannot be changed"),
@@ -230,6 +263,9 @@ async fn whatever_is_wrong_the_old_state_goes_on() {
         let bad = bad.replace("path = \"/plain\"", "path = \"/other\"");
         let reply = reload(&rig, |_| bad).await;
         assert!(reply.status == 422 && reply.text().contains(expected), "{case}: {}", reply.text());
+        let of_plugin =
+            !["syntax", "a name", "a certificate", "another port", "another version"].contains(&case);
+        assert!(!of_plugin || reply.text().contains("plugin plain"), "{case}: {}", reply.text());
         for (target, status) in [(TARGET, 200), ("/plain/Patient/well", 200), ("/other/Patient/well", 404)] {
             assert_eq!(rig.get(target).await.status, status, "{case}: {target}");
         }
@@ -241,11 +277,23 @@ async fn whatever_is_wrong_the_old_state_goes_on() {
     rig.gateway.hang_up();
     until("a reload by signal", async || lines(&rig.gateway, "reloaded").len() == 1).await;
     assert_eq!(lines(&rig.gateway, "reloaded")[0]["plugins"], "", "nothing has changed");
-    assert_eq!(lines(&rig.gateway, "not reloaded: everything stays as it was").len(), 8);
+    assert_eq!(lines(&rig.gateway, "not reloaded: everything stays as it was").len(), 14);
     let metrics = rig.metrics().await;
-    for counted in ["{outcome=\"applied\"} 1", "{outcome=\"refused\"} 8"] {
+    for counted in ["{outcome=\"applied\"} 1", "{outcome=\"refused\"} 14"] {
         assert!(metrics.contains(&format!("fireguard_reloads_total{counted}")), "{metrics}");
     }
+}
+
+/// The guest as if it were built for a later contract.
+fn of_another_version() -> Vec<u8> {
+    let mut component = std::fs::read(guest::component()).unwrap();
+    let served = b"@0.1.0";
+    for at in 0..component.len() - served.len() {
+        if component[at..].starts_with(served) {
+            component[at..at + served.len()].copy_from_slice(b"@0.9.0");
+        }
+    }
+    component
 }
 
 /// Only what changes is loaded anew; and who asks while it changes is answered by what there was when it asked.
@@ -366,7 +414,19 @@ async fn compiled_plugins_stay_in_their_folder() {
     assert_eq!(kept.len(), 2, "{kept:?}");
     assert!(kept.iter().all(|(name, _)| name.to_string_lossy().ends_with(".cwasm")), "{kept:?}");
     drop(first);
-    let second = rig(change).await;
+    let second = rig(change.clone()).await;
     assert_eq!(second.get("/plain/Patient/well").await.status, 200);
     assert_eq!(compiled(), kept, "compiled again");
+    drop(second);
+    // A damaged file is told, with the plugin's name, and replaced.
+    let (damaged, _) = &kept[0];
+    let path = folder.path().join("made/at/need").join(damaged);
+    let sound = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &sound[..sound.len() / 2]).unwrap();
+    let third = rig(change).await;
+    assert_eq!(third.get("/plain/Patient/well").await.status, 200);
+    let said = "the cached plugin is damaged; compiling it again";
+    until("the log", async || !lines(&third.gateway, said).is_empty()).await;
+    assert_eq!(lines(&third.gateway, said)[0]["plugin"], "plain");
+    assert!(std::fs::read(&path).unwrap() != sound[..sound.len() / 2], "it is replaced");
 }
