@@ -1,9 +1,13 @@
 //! `fireguard plugin …` as an author uses it, and the cases of every plugin in the repository.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
 
-use fireguard_test_support::{plugins, repository};
+use fireguard_test_support::{gateway, plugins, repository};
 use serde_json::Value;
 
 use crate::{fireguard, folder, text};
@@ -40,6 +44,49 @@ fn a_new_project_passes_its_cases() {
         let said = text(&tested);
         assert!(tested.status.success() && said.contains("4 cases, 0 failed"), "{language}: {said}");
     }
+    a_panic_is_seen_while_one_works(&folder.path().join("rust"));
+}
+
+/// `--watch` builds and plays again when the code changes, and shows file and line of a panic.
+fn a_panic_is_seen_while_one_works(project: &Path) {
+    let mut watching = Command::new(gateway::binary().unwrap())
+        .args(["plugin", "test", "--watch"])
+        .current_dir(project)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let (sender, lines) = mpsc::channel();
+    let said = BufReader::new(watching.stdout.take().unwrap());
+    std::thread::spawn(move || said.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+    let until = |end: &str| {
+        let mut all = Vec::new();
+        while !all.last().is_some_and(|line: &String| line.contains(end)) {
+            match lines.recv_timeout(Duration::from_secs(600)) {
+                Ok(line) => all.push(line),
+                Err(error) => return Err(format!("{end}: {error} after {all:?}")),
+            }
+        }
+        Ok(all.join("\n"))
+    };
+    let code = project.join("src/lib.rs");
+    let good = until("4 cases, 0 failed");
+    let right = fs::read_to_string(&code).unwrap();
+    let place = right.find("fn resources(").unwrap();
+    let body = place + right[place..].find("{\n").unwrap() + 1;
+    let line = right[..body].lines().count() + 1;
+    fs::write(&code, format!("{}\n        panic!(\"on purpose\");{}", &right[..body], &right[body..]))
+        .unwrap();
+    let panicked = until("4 cases, 1 failed");
+    fs::write(&code, right).unwrap();
+    let mended = until("4 cases, 0 failed");
+    // Before anything can fail here: nobody else ends it.
+    let _ = watching.kill();
+    let _ = watching.wait();
+    good.unwrap();
+    let panicked = panicked.unwrap();
+    assert!(panicked.contains(&format!("at src/lib.rs:{line}:")), "line {line}: {panicked}");
+    mended.unwrap();
 }
 
 #[test]
