@@ -144,7 +144,7 @@ impl Told {
                 (_, Value::String(_)) => {}
                 _ => {
                     self.unclear |= name == "resourceType";
-                    self.below(value, owner, &[path, &[name.clone()]].concat());
+                    self.below(value, owner, &[path, std::slice::from_ref(name)].concat());
                 }
             }
         }

@@ -236,7 +236,8 @@ fn headers(ready: &Ready) -> HeaderMap {
         BodyKind::Raw(media_type) => set(header::CONTENT_TYPE, media_type),
     }
     // Those of a Bundle's entries are kept for a while like others.
-    let searches = request.interaction.is_search() || matches!(request.interaction, Interaction::Bundle { .. });
+    let searches =
+        request.interaction.is_search() || matches!(request.interaction, Interaction::Bundle { .. });
     if ready.route.hapi.fresh_searches && searches {
         set(header::CACHE_CONTROL, "no-cache");
     }

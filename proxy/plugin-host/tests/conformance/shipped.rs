@@ -1,7 +1,7 @@
 //! The plugins that come with Fireguard, in every language: whatever they are handed, they give an answer that fits or fail
 //! closed, and serve on.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -151,7 +151,7 @@ pub(crate) async fn wrong(engine: &Engine) -> Vec<String> {
     wrong
 }
 
-fn spec(shipped: &Shipped, component: &PathBuf, grants: Grants) -> PluginSpec {
+fn spec(shipped: &Shipped, component: &Path, grants: Grants) -> PluginSpec {
     let file = |(name, content): &(&str, &'static str)| NamedFile {
         name: (*name).to_owned(),
         path: (*name).to_owned(),
@@ -167,7 +167,7 @@ fn spec(shipped: &Shipped, component: &PathBuf, grants: Grants) -> PluginSpec {
             memory: 256 << 20,
             ..Limits::default()
         },
-        ..PluginSpec::new("shipped", component.clone())
+        ..PluginSpec::new("shipped", component.to_path_buf())
     }
 }
 
