@@ -222,6 +222,59 @@ async fn scopes_with_parameters_bound_searches_and_reads() {
 }
 
 #[tokio::test]
+async fn scopes_with_parameters_bound_writes_by_what_a_resource_says() {
+    let world = Confined::start("cm").await;
+    let of = |name: &str, of: &str, category: &str| {
+        let mut observation = world.observation(name, of);
+        observation["category"][0]["coding"][0]["code"] = json!(category);
+        observation
+    };
+    world.stored(of("own-2", "own", "second")).await;
+    world.stored(of("other-2", "other", "second")).await;
+    const SEES: &str = "patient/Observation.rs patient/Observation.cud?category=urn:c|second";
+    const BLIND: &str = "patient/Observation.cud?category=urn:c|second";
+    const DATED: &str = "patient/Observation.cud?date=gt2020";
+    let amend = json!([{"op": "replace", "path": "/status", "value": "amended"}]);
+    let leave = json!([{"op": "replace", "path": "/category/0/coding/0/code", "value": "own"}]);
+    for (scopes, method, target, body, status) in [
+        (SEES, "POST", "Observation", Some(of("x", "own", "second")), 201),
+        (BLIND, "POST", "Observation", Some(of("y", "own", "second")), 201),
+        (SEES, "POST", "Observation", Some(of("z", "own", "own")), 403),
+        (SEES, "POST", "Observation", Some(of("z", "other", "second")), 403),
+        (DATED, "POST", "Observation", Some(of("z", "own", "second")), 403),
+        (SEES, "PUT", "Observation/{me}-own-2", Some(of("own-2", "own", "second")), 200),
+        (BLIND, "PUT", "Observation/{me}-own-2", Some(of("own-2", "own", "second")), 200),
+        // Out of what the scope names, into it, and somebody else's.
+        (SEES, "PUT", "Observation/{me}-own-2", Some(of("own-2", "own", "own")), 403),
+        (SEES, "PUT", "Observation/{me}-own-1", Some(of("own-1", "own", "second")), 403),
+        (BLIND, "PUT", "Observation/{me}-own-1", Some(of("own-1", "own", "second")), 404),
+        (SEES, "PUT", "Observation/{me}-other-2", Some(of("other-2", "own", "second")), 404),
+        (SEES, "PATCH", "Observation/{me}-own-2", Some(amend.clone()), 200),
+        (SEES, "PATCH", "Observation/{me}-own-2", Some(leave), 403),
+        (SEES, "PATCH", "Observation/{me}-own-1", Some(amend), 403),
+        (SEES, "DELETE", "Observation/{me}-own-1", None, 403),
+        (BLIND, "DELETE", "Observation/{me}-own-1", None, 404),
+        (SEES, "DELETE", "Observation/{me}-other-2", None, 404),
+        (SEES, "DELETE", "Observation/{me}-own-2", None, 200),
+    ] {
+        let reply = world.ask_with(scopes, method, target, &[], body.as_ref()).await;
+        assert_eq!(reply.status, status, "{method} {target} {scopes}: {reply:?}");
+    }
+    assert_eq!(world.held("Observation/{me}-own-1").await["category"][0]["coding"][0]["code"], "own");
+    let entry = |body: Value| {
+        json!({"resourceType": "Bundle", "type": "batch", "entry": [
+            {"resource": body, "request": {"method": "POST", "url": "Observation"}}
+        ]})
+    };
+    for (category, status) in [("second", "201"), ("own", "403")] {
+        let batch = entry(of("b", "own", category));
+        let reply = world.ask_with(SEES, "POST", "", &[], Some(&batch)).await;
+        let told = reply.body["entry"][0]["response"]["status"].as_str().unwrap_or_default();
+        assert!(told.starts_with(status), "{category}: {reply:?}");
+    }
+}
+
+#[tokio::test]
 async fn writes_are_judged_by_what_is_stored_and_what_comes_of_it() {
     let world = Confined::start("cw").await;
     let own = world.observation("own-1", "own");

@@ -9,6 +9,7 @@ pub mod confinement;
 pub mod decision;
 pub mod elements;
 pub mod gate;
+pub mod matching;
 pub mod obliged;
 pub mod policy;
 pub mod principal;

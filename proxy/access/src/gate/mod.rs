@@ -19,6 +19,7 @@ use fireguard_fhir::{ResourceType, operations};
 use crate::accesses::{Asked, accesses};
 use crate::confinement::{Confinement, Granted, Narrowed};
 use crate::decision::{Access, Action, Allowed, Bound, Denied, Judge, Permission};
+use crate::matching;
 
 pub use narrow::narrow;
 pub use whole::sees_whole;
@@ -110,24 +111,24 @@ impl Confiner<'_> {
             }
             Interaction::SearchCompartment { .. } => Err(no_compartment()),
             // Who writes sees what was made of it.
-            Interaction::Create { .. } => {
-                self.writes(request)?;
+            Interaction::Create { ty } => {
+                self.writes(ty, request)?;
                 Ok(confinement(Action::Create, None))
             }
-            Interaction::Update { .. } => {
-                self.writes(request)?;
+            Interaction::Update { ty, .. } => {
+                self.writes(ty, request)?;
                 Ok(confinement(Action::Update, None))
             }
-            Interaction::Patch { .. } => {
-                self.patches(request)?;
+            Interaction::Patch { ty, .. } => {
+                self.patches(ty, request)?;
                 Ok(confinement(Action::Patch, None))
             }
-            Interaction::Delete { .. } => {
-                self.unconstrained()?;
+            Interaction::Delete { ty, .. } => {
+                self.compared(ty)?;
                 Ok(confinement(Action::Delete, None))
             }
             Interaction::ConditionalCreate { ty } => {
-                self.writes(request)?;
+                self.writes(ty, request)?;
                 if let Some(condition) = &mut request.preconditions.if_none_exist {
                     let narrowed = self.search(ty, condition)?;
                     write(narrowed.as_ref(), condition);
@@ -136,15 +137,15 @@ impl Confiner<'_> {
                 Ok(confinement(Action::Search, None))
             }
             Interaction::ConditionalUpdate { ty } => {
-                self.writes(request)?;
+                self.writes(ty, request)?;
                 self.condition(Action::Update, ty, request)
             }
             Interaction::ConditionalPatch { ty } => {
-                self.patches(request)?;
+                self.patches(ty, request)?;
                 self.condition(Action::Patch, ty, request)
             }
             Interaction::ConditionalDelete { ty } => {
-                self.unconstrained()?;
+                self.compared(ty)?;
                 self.condition(Action::Delete, ty, request)
             }
             Interaction::Operation { scope, name, method } => {
@@ -212,13 +213,13 @@ impl Confiner<'_> {
         Ok(Confinement { shown, narrowed, proved: false, counted: false })
     }
 
-    fn writes(&self, request: &Request) -> Result<(), Refusal> {
-        self.unconstrained()?;
+    fn writes(&self, ty: ResourceType, request: &Request) -> Result<(), Refusal> {
+        self.compared(ty)?;
         if request.body == BodyKind::FhirJson { Ok(()) } else { Err(only_json()) }
     }
 
-    fn patches(&self, request: &Request) -> Result<(), Refusal> {
-        self.unconstrained()?;
+    fn patches(&self, ty: ResourceType, request: &Request) -> Result<(), Refusal> {
+        self.compared(ty)?;
         if request.body == BodyKind::JsonPatch {
             return Ok(());
         }
@@ -262,7 +263,16 @@ impl Confiner<'_> {
         }
     }
 
-    /// Nobody can compare what is written, or was once, with the parameters of a search.
+    /// What is written is compared with the parameters of a scope where these are plain.
+    fn compared(&self, ty: ResourceType) -> Result<(), Refusal> {
+        if self.bounds().iter().any(|bound| matching::is_told(ty, &bound.constraint)) {
+            return Ok(());
+        }
+        let message = "what is allowed depends on search parameters that a resource cannot be compared with";
+        Err(Refusal::new(403, IssueCode::Forbidden, message))
+    }
+
+    /// What was once, or what an operation makes, is not compared with the parameters of a search.
     fn unconstrained(&self) -> Result<(), Refusal> {
         if self.bounds().iter().any(|bound| bound.constraint.is_empty()) {
             return Ok(());

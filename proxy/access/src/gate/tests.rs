@@ -268,8 +268,14 @@ fn interactions_of_the_confined() {
         ("Observation=p?code=1", "GET", "/Observation/1", Ok("GET /Observation/1")),
         ("Observation=p?code=1", "GET", "/Observation/1/_history/2", Err(403)),
         ("Observation=p?code=1", "GET", "/Observation/1/_history", Err(403)),
-        ("Observation=p?code=1", "PUT", "/Observation/1", Err(403)),
-        ("Observation=p?code=1", "DELETE", "/Observation/1", Err(403)),
+        // What is written can be compared with a code, and not with a date.
+        ("Observation=p?code=1", "POST", "/Observation", Ok("POST /Observation")),
+        ("Observation=p?code=1", "PUT", "/Observation/1", Ok("PUT /Observation/1")),
+        ("Observation=p?code=1", "DELETE", "/Observation/1", Ok("DELETE /Observation/1")),
+        ("Observation=p?date=1", "POST", "/Observation", Err(403)),
+        ("Observation=p?date=1", "PUT", "/Observation/1", Err(403)),
+        ("Observation=p?code=1&date=1", "PATCH", "/Observation/1", Err(403)),
+        ("Observation=p?date=1", "DELETE", "/Observation/1", Err(403)),
     ] {
         let (sent, _) = sent(may, method, target);
         assert_eq!(sent.as_deref(), expected.as_ref().map(|t| *t), "{method} {target}");

@@ -6,6 +6,7 @@ mod entry;
 mod merge;
 mod settle;
 mod stored;
+mod versions;
 pub mod writes;
 
 use fireguard_fhir::interaction::Refusal;

@@ -1,12 +1,11 @@
 //! Gate 2 for one write, whole or as an entry of a Bundle: the stored and the resulting version are both judged, and
 //! the write is sent such that it can be about nothing else.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use fireguard_access::confinement::{Confinement, Narrowed};
-use fireguard_access::decision::{Action, Allowed, Judge, Permission, Resource};
+use fireguard_access::decision::{Action, Judge, Permission};
 use fireguard_access::resource::Found;
 use fireguard_fhir::ResourceType;
 use fireguard_fhir::interaction::{
@@ -15,12 +14,9 @@ use fireguard_fhir::interaction::{
 use fireguard_fhir::json::Tree;
 use fireguard_fhir::outcome::IssueCode;
 use fireguard_fhir::patch::{self, PatchError};
-use fireguard_fhir::references::ConditionalReferences;
 use http::StatusCode;
 
-use super::merge::{Kept, is_marked};
 use super::stored::{Asker, Present, Stored};
-use super::{not_whole, searches_all};
 use crate::exchange::Ready;
 use crate::failure::{Failure, Source};
 use crate::stage::Next;
@@ -64,7 +60,7 @@ impl<N: Next<Ready>> Settler<N> {
         match write.request.interaction.clone() {
             Interaction::Create { ty } | Interaction::ConditionalCreate { ty } => {
                 let new = self.version(ty, &write.body)?;
-                self.may_become(&Action::Create, &new.outer)?;
+                self.may_become(&Action::Create, &new.outer, &write.body)?;
                 Ok(write)
             }
             Interaction::Update { ty, id } => self.update(ty, id, write).await,
@@ -126,7 +122,7 @@ impl<N: Next<Ready>> Settler<N> {
     /// refused does not: that there is such a resource.
     async fn is_seen(&mut self, action: &Action, ty: ResourceType, id: &Id) -> Result<bool, Failure> {
         match self.asker.stored(ty, id).await? {
-            Stored::Present(stored) => Ok(self.allowed(action, &stored.found.outer).is_some()),
+            Stored::Present(stored) => Ok(self.allowed(action, &stored.found.outer, &stored.bytes).is_some()),
             Stored::Absent | Stored::Gone => Ok(false),
         }
     }
@@ -136,19 +132,19 @@ impl<N: Next<Ready>> Settler<N> {
         if new.outer.id.as_ref() != Some(&id) {
             return Err(invalid("the id of the resource must be the one of the URL"));
         }
-        self.may_become(&Action::Update, &new.outer)?;
+        self.may_become(&Action::Update, &new.outer, &write.body)?;
         let conditions = &mut write.request.preconditions;
         match self.asker.stored(ty, &id).await? {
             Stored::Absent if conditions.if_match.is_some() => Err(stale()),
             Stored::Absent => {
                 // Whether there is a resource that may not be seen, or none that may be made, is the same answer.
-                self.allowed(&Action::Create, &new.outer).ok_or_else(words::not_found)?;
+                self.allowed(&Action::Create, &new.outer, &write.body).ok_or_else(words::not_found)?;
                 conditions.if_none_match = Some(IfNoneMatch::Any);
                 Ok(write)
             }
             Stored::Gone => Err(words::not_found()),
             Stored::Present(stored) => {
-                self.may_change(&Action::Update, &stored.found.outer)?;
+                self.may_change(&Action::Update, &stored)?;
                 pin(conditions, &stored)?;
                 if let Some(body) = self.kept(&stored, &new, &write.body)? {
                     write.body = body;
@@ -162,7 +158,7 @@ impl<N: Next<Ready>> Settler<N> {
         let Stored::Present(stored) = self.asker.stored(ty, &id).await? else {
             return Err(words::not_found());
         };
-        let allowed = self.may_change(&Action::Patch, &stored.found.outer)?;
+        let allowed = self.may_change(&Action::Patch, &stored)?;
         if !self.hidden(&stored.found.outer, &allowed).is_empty() {
             let message =
                 "a patch of what is not wholly shown to you cannot be judged: update the resource instead";
@@ -174,7 +170,7 @@ impl<N: Next<Ready>> Settler<N> {
         if new.outer.id.as_ref() != Some(&id) {
             return Err(invalid("a patch cannot change the id of a resource"));
         }
-        self.may_become(&Action::Patch, &new.outer)?;
+        self.may_become(&Action::Patch, &new.outer, &body)?;
         self.may_look_up(&body)?;
         write.body = self.kept(&stored, &new, &body)?.unwrap_or(body);
         write.request.interaction = Interaction::Update { ty, id };
@@ -186,7 +182,7 @@ impl<N: Next<Ready>> Settler<N> {
         let Stored::Present(stored) = self.asker.stored(ty, id).await? else {
             return Err(words::not_found());
         };
-        self.may_change(&Action::Delete, &stored.found.outer)?;
+        self.may_change(&Action::Delete, &stored)?;
         pin(&mut write.request.preconditions, &stored)?;
         write.since = stored.updated;
         Ok(write)
@@ -204,7 +200,7 @@ impl<N: Next<Ready>> Settler<N> {
         tree.take("id");
         write.body = tree.to_bytes().into();
         let new = self.version(ty, &write.body)?;
-        self.may_become(&Action::Create, &new.outer)?;
+        self.may_become(&Action::Create, &new.outer, &write.body)?;
         write.request.interaction = Interaction::ConditionalCreate { ty };
         Ok(write)
     }
@@ -228,72 +224,6 @@ impl<N: Next<Ready>> Settler<N> {
             }
             (one, _) => Ok(one.and_then(|found| found.outer.id)),
         }
-    }
-
-    /// What somebody wants to be stored.
-    fn version(&self, ty: ResourceType, body: &[u8]) -> Result<Found, Failure> {
-        let found = Found::of(body).map_err(|error| invalid(format!("the resource: {error}")))?;
-        if found.outer.resource_type != ty {
-            return Err(invalid("the body must be a resource of the type that the URL names"));
-        }
-        if found.all().any(is_marked) {
-            return Err(not_whole().into());
-        }
-        Ok(found)
-    }
-
-    fn may_become(&self, action: &Action, new: &Resource) -> Result<(), Failure> {
-        let message = "what you send may not be stored in your name";
-        self.allowed(action, new).map(|_| ()).ok_or_else(|| forbidden(message))
-    }
-
-    /// A patch can make a conditional reference out of any text, and the server would look for what it describes.
-    fn may_look_up(&self, new: &[u8]) -> Result<(), Failure> {
-        for found in ConditionalReferences::default().feed(new).map_err(|error| invalid(error.to_string()))? {
-            searches_all(Some(&*self.judge), &found.parse()?)?;
-        }
-        Ok(())
-    }
-
-    /// A resource that may not be seen is not there; one that may be seen may still not be changed.
-    fn may_change(&self, action: &Action, stored: &Resource) -> Result<Allowed, Failure> {
-        let seen = self.allowed(&Action::Read, stored);
-        match (self.allowed(action, stored), seen) {
-            (Some(_), Some(seen)) => Ok(seen),
-            (Some(allowed), None) => Ok(allowed),
-            (None, Some(_)) => Err(forbidden("this resource may not be changed by you")),
-            (None, None) => Err(words::not_found()),
-        }
-    }
-
-    /// The new version with what its writer does not see of the stored one, or may not take off.
-    fn kept(&self, stored: &Present, new: &Found, body: &[u8]) -> Result<Option<Bytes>, Failure> {
-        let old = &stored.found.outer;
-        let seen = self.allowed(&Action::Read, old);
-        let hidden = seen.as_ref().map(|seen| self.hidden(old, seen)).unwrap_or_default();
-        let mut labels: BTreeSet<&String> = old.labels.difference(&new.outer.labels).collect();
-        if !labels.is_empty() && self.allowed(&Action::Relabel, old).is_some() {
-            labels.clear();
-        }
-        let elements = hidden.iter().map(String::as_str).collect();
-        let merged = Kept { labels, elements }.put_back(&stored.bytes, body);
-        Ok(merged.map_err(|error| invalid(format!("the resource: {error}")))?.map(Bytes::from))
-    }
-
-    /// The elements of a resource that are not shown.
-    fn hidden(&self, resource: &Resource, seen: &Allowed) -> BTreeSet<String> {
-        let of = |element: &String| {
-            let (ty, name) = element.split_once('.')?;
-            (ty == "*" || ty == resource.resource_type.as_str()).then(|| name.to_owned())
-        };
-        seen.obligations.drop.iter().filter_map(of).collect()
-    }
-
-    fn allowed(&self, action: &Action, resource: &Resource) -> Option<Allowed> {
-        let Permission::Allowed(allowed) = self.judge.resource(action, resource) else { return None };
-        let within =
-            allowed.bounds.iter().any(|bound| bound.constraint.is_empty() && bound.reaches(resource));
-        within.then_some(allowed)
     }
 }
 
@@ -341,10 +271,10 @@ fn stale() -> Failure {
     Failure::client(StatusCode::PRECONDITION_FAILED, IssueCode::Conflict, message)
 }
 
-fn forbidden(message: &'static str) -> Failure {
+pub(super) fn forbidden(message: &'static str) -> Failure {
     Failure::new(Source::Policy, StatusCode::FORBIDDEN, IssueCode::Forbidden, message)
 }
 
-fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> Failure {
+pub(super) fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> Failure {
     Failure::client(StatusCode::BAD_REQUEST, IssueCode::Invalid, message)
 }
