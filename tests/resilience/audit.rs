@@ -138,6 +138,24 @@ async fn a_full_queue_refuses_or_lets_pass() {
     }
 }
 
+/// However the answer comes.
+#[tokio::test]
+async fn what_an_answer_shows_is_noted_wherever_it_is_cut() {
+    let (standin, folder) = (patients().await, folder("cut"));
+    let gateway = start(&standin, &folder, "to = \"files:events\"").await;
+    let searchset = r#"{"resourceType":"Bundle","id":"b","type":"searchset","link":[{"relation":"self","url":"x"}],"entry":[{"fullUrl":"x","resource":{"resourceType":"Observation","id":"o","status":"final","subject":{"reference":"Patient/7"}},"search":{"mode":"match"}}]}"#;
+    let cuts = [1, 40, 60, 100, 110, 120, 150, 200, 230, searchset.len() - 2];
+    for cut in cuts {
+        let answer = Answer::json(200, searchset).chunked().drip(cut, Duration::from_millis(30));
+        standin.always("GET", "/fhir/Observation", answer);
+        let reply = Ask::get("/fhir/Observation?status=final").send(gateway.listen()).await;
+        assert_eq!(reply.status, 200, "{cut}");
+    }
+    let events = arrived(&folder, cuts.len()).await;
+    let named: Vec<_> = patients_of(&events);
+    assert_eq!(named, ["Patient/7"; 10], "{events:?}");
+}
+
 #[tokio::test]
 async fn what_an_answer_shows_is_noted_and_nothing_of_it_is_told() {
     let (standin, folder) = (patients().await, folder("shown"));

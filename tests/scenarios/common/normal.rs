@@ -64,8 +64,16 @@ impl Normaliser {
                     meta.shift_remove("source");
                 }
                 // A CapabilityStatement tells of the operations that the route lets through.
-                if members.contains_key("interaction") {
+                if ["interaction", "mode", "profile"].iter().any(|name| members.contains_key(*name)) {
                     members.shift_remove("operation");
+                }
+                // And of XML only where the route speaks it.
+                if members.contains_key("fhirVersion") {
+                    for name in ["format", "patchFormat"] {
+                        if let Some(formats) = members.get_mut(name).and_then(Value::as_array_mut) {
+                            formats.retain(|format| !format.as_str().is_some_and(|it| it.contains("xml")));
+                        }
+                    }
                 }
                 let link = members.contains_key("relation");
                 for (name, value) in members {

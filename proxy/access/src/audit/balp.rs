@@ -233,8 +233,7 @@ fn what(happened: &Happened<'_>, one: &Concerned) -> Option<Value> {
 
 /// A resource named by what is no reference: type and id as an identifier.
 pub fn identified(resource_type: &str, id: &str) -> Value {
-    json!({"type": resource_type, "identifier": {"system": "urn:ietf:rfc:3986",
-        "value": format!("{resource_type}/{id}")}})
+    json!({"type": resource_type, "identifier": {"value": format!("{resource_type}/{id}")}})
 }
 
 /// The event without references, for a server that does not have what they lead to; none: it is none.
